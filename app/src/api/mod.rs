@@ -1,0 +1,20 @@
+//! Server functions by feature. Each is a public endpoint: it asks [`backend`] who calls and lets `engine` decide.
+
+mod auth;
+mod dashboard;
+
+pub use auth::*;
+pub use dashboard::*;
+
+/// The engine and the one who asks.
+///
+/// # Errors
+/// 500 if the server provided no engine.
+#[cfg(feature = "ssr")]
+pub async fn backend() -> Result<(engine::Engine, domain::auth::Principal), crate::AppError> {
+    use domain::Problem;
+
+    let engine = leptos::context::use_context::<engine::Engine>()
+        .ok_or_else(|| Problem::new(500, "internal", "internal error").detail("the page was rendered without an engine"))?;
+    Ok((engine, auth::principal()))
+}

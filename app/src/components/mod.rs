@@ -1,0 +1,38 @@
+//! The parts that pages are built of. They take values and callbacks and fetch nothing; their looks stand in
+//! `style/components/<name>.css`.
+
+mod badge;
+mod button;
+mod copy_field;
+mod empty_state;
+mod error_note;
+mod form_field;
+mod format;
+mod frame;
+mod icon;
+mod kpi_card;
+mod live_indicator;
+mod nav;
+mod page_header;
+mod panel;
+mod range_picker;
+mod skeleton;
+mod table;
+
+pub use badge::{Badge, StatusDot, Tone};
+pub use button::{ButtonLink, SubmitButton};
+pub use copy_field::CopyField;
+pub use empty_state::EmptyState;
+pub use error_note::{ErrorNote, Notice};
+pub use form_field::{FormField, SelectField, TextAreaField};
+pub use format::{Time, age, count, date_time, day, percent, percent_of_decimal, short_count, time_of_day};
+pub use frame::Frame;
+pub use icon::{Icon, Symbol};
+pub use kpi_card::{Delta, KpiCard};
+pub use live_indicator::LiveIndicator;
+pub use nav::Nav;
+pub use page_header::PageHeader;
+pub use panel::Panel;
+pub use range_picker::RangePicker;
+pub use skeleton::{ChartSkeleton, KpiSkeleton, TableSkeleton};
+pub use table::{DataTable, NumberCell};

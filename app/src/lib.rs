@@ -1,0 +1,74 @@
+//! What a person sees: pages, components and server functions.
+//!
+//! `pages/` holds a file per route that reads the URL, owns its resources and actions, and lays out. `components/` take
+//! values and callbacks and fetch nothing. `api/` has the server functions by feature, `charts/` draws SVG on the server,
+//! [`live`] tells pages what changed. To add a page: write it in `pages/`, give it a route below, and, if it belongs in
+//! the menu, a link in `components/nav.rs`.
+
+// Views are deeply nested types.
+#![recursion_limit = "512"]
+
+pub mod api;
+#[cfg(feature = "ssr")]
+pub mod charts;
+pub mod components;
+mod error;
+pub mod live;
+pub mod pages;
+
+use leptos::{hydration::HydrationScripts, prelude::*};
+use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
+use leptos_router::{
+    components::{Route, Router, Routes},
+    path,
+};
+
+pub use error::AppError;
+
+use components::Frame;
+use pages::{DashboardPage, NotFoundPage, SignInPage};
+
+/// The HTML document around the app.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <meta name="theme-color" content="#fbfbfc" media="(prefers-color-scheme: light)"/>
+                <meta name="theme-color" content="#101114" media="(prefers-color-scheme: dark)"/>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                <HashedStylesheet options=options.clone() id="orchestrator-style"/>
+                <AutoReload options=options.clone()/>
+                <HydrationScripts options/>
+                <MetaTags/>
+            </head>
+            <body>
+                <App/>
+            </body>
+        </html>
+    }
+}
+
+/// The whole app. A visitor who is not signed in is sent to the sign-in page before anything is rendered.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    let viewer = RwSignal::new(SharedValue::new(api::viewer_of_request).into_inner());
+    provide_context(viewer);
+    provide_context(live::listen(viewer));
+
+    view! {
+        <Title formatter=|title: String| if title.is_empty() { "Orchestrator".to_owned() } else { format!("{title} · Orchestrator") }/>
+        <Router>
+            <Frame viewer>
+                <Routes fallback=NotFoundPage>
+                    <Route path=path!("/") view=DashboardPage/>
+                    <Route path=path!("/sign-in") view=SignInPage/>
+                </Routes>
+            </Frame>
+        </Router>
+    }
+}

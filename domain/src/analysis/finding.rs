@@ -1,0 +1,138 @@
+//! Technologies that a project uses, each with the places that show it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Category,
+    manifest::Manifest,
+    rules::{Technology, rules},
+    surroundings::Surroundings,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TechnologyKind {
+    Framework,
+    Database,
+    DataAccess,
+    Service,
+    Design,
+    Library,
+    PackageManager,
+}
+
+/// When a technology is needed; the least is the strongest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Usage {
+    /// The running project needs it.
+    Runtime,
+    /// Whoever uses the project brings it: a peer dependency, an extra, a feature.
+    Optional,
+    /// Building, testing, examples.
+    Development,
+}
+
+/// Where a statement comes from: a file, with the line or the key in it if one can be told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Evidence {
+    pub path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl Evidence {
+    pub fn file(path: &str) -> Self {
+        Self { path: path.to_owned(), line: None, key: None }
+    }
+
+    pub fn line(path: &str, line: u32) -> Self {
+        Self { path: path.to_owned(), line: Some(line), key: None }
+    }
+
+    pub fn key(path: &str, key: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), line: None, key: Some(key.into()) }
+    }
+}
+
+/// `package.json dependencies.next`, `Gemfile:3`.
+impl std::fmt::Display for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.key, self.line) {
+            (Some(key), _) => write!(f, "{} {key}", self.path),
+            (None, Some(line)) => write!(f, "{}:{line}", self.path),
+            (None, None) => f.write_str(&self.path),
+        }
+    }
+}
+
+/// A technology in use. Its `evidence` is never empty and is of the strongest usage found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Stable and lower-case: `nextjs`, `postgresql`.
+    pub id: String,
+    pub name: String,
+    pub kind: TechnologyKind,
+    pub usage: Usage,
+    /// The needs that it meets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fills: Vec<Category>,
+    pub evidence: Vec<Evidence>,
+}
+
+/// More places than these show nothing new.
+const EVIDENCE_MAX: usize = 8;
+
+/// Joins all that manifests and surroundings reveal, by id.
+pub fn collect(manifests: &[Manifest], surroundings: &Surroundings) -> Vec<Finding> {
+    let mut seen: BTreeMap<&str, Vec<(Usage, Evidence)>> = BTreeMap::new();
+    let mut note = |id: &'static str, usage: Usage, evidence: Evidence| {
+        let technology = &rules().technologies[id];
+        let usage = if technology.build && usage == Usage::Development && !is_auxiliary(&evidence.path) { Usage::Runtime } else { usage };
+        for also in technology.means.iter().map(String::as_str) {
+            seen.entry(also).or_default().push((usage, evidence.clone()));
+        }
+        seen.entry(id).or_default().push((usage, evidence));
+    };
+    for manifest in manifests {
+        for dependency in &manifest.dependencies {
+            for id in rules().packages(manifest.ecosystem).find(&dependency.name) {
+                note(id, usage_of(&rules().technologies[id], dependency.usage), dependency.evidence(&manifest.path));
+            }
+        }
+    }
+    for sign in &surroundings.signs {
+        note(sign.technology, sign.usage, sign.evidence.clone());
+    }
+    let mut findings: Vec<Finding> = seen.into_iter().map(|(id, places)| finding(id, places)).collect();
+    findings.sort_by(|a, b| (a.usage, &a.id).cmp(&(b.usage, &b.id)));
+    findings
+}
+
+/// A framework that a package leaves to its user is still what the package is for; a database is not.
+fn usage_of(technology: &Technology, usage: Usage) -> Usage {
+    if usage == Usage::Optional && technology.kind == TechnologyKind::Framework && technology.ui { Usage::Runtime } else { usage }
+}
+
+fn is_auxiliary(path: &str) -> bool {
+    super::tree::is_auxiliary(path)
+}
+
+fn finding(id: &str, mut places: Vec<(Usage, Evidence)>) -> Finding {
+    places.sort();
+    places.dedup();
+    let usage = places[0].0;
+    let technology = &rules().technologies[id];
+    Finding {
+        id: id.to_owned(),
+        name: technology.name.clone(),
+        kind: technology.kind,
+        usage,
+        fills: technology.fills.clone(),
+        evidence: places.into_iter().filter(|(found, _)| *found == usage).map(|(_, evidence)| evidence).take(EVIDENCE_MAX).collect(),
+    }
+}

@@ -1,0 +1,60 @@
+//! Who asks, and what they may do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ApiTokenId, OperatorId};
+
+/// What an operator may do: analysts read, operators change, owners also manage people and secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "lowercase"))]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Analyst,
+    Operator,
+    Owner,
+}
+
+/// The one who asks, as the middleware found out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Principal {
+    Anonymous,
+    Operator { id: OperatorId, email: String, role: Role },
+    /// A machine with an API token and the scopes that it was given.
+    Machine { id: ApiTokenId, name: String, scopes: Vec<String> },
+    /// The command line on the server's own machine.
+    CommandLine,
+}
+
+impl Principal {
+    /// May see the operators' pages.
+    pub fn may_read(&self) -> bool {
+        matches!(self, Self::Operator { .. } | Self::CommandLine)
+    }
+
+    /// May change partners, terms, secrets and deliveries.
+    pub fn may_operate(&self) -> bool {
+        match self {
+            Self::Operator { role, .. } => *role >= Role::Operator,
+            Self::CommandLine => true,
+            Self::Anonymous | Self::Machine { .. } => false,
+        }
+    }
+
+    /// May do what an API scope such as `sites:write` names.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        match self {
+            Self::Machine { scopes, .. } => scopes.iter().any(|granted| granted == scope),
+            other => other.may_operate(),
+        }
+    }
+
+    /// The name under which the audit log records what was done.
+    pub fn actor(&self) -> String {
+        match self {
+            Self::Anonymous => "anonymous".to_owned(),
+            Self::Operator { email, .. } => email.clone(),
+            Self::Machine { name, .. } => format!("api token {name}"),
+            Self::CommandLine => "command line".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Identifiers. All are UUIDv7 but the partner's, which is a slug.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, TimeZone, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Makes a UUIDv7 from a time and 10 random bytes ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7)).
+pub fn uuid_v7(at: DateTime<Utc>, random: [u8; 10]) -> Uuid {
+    let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
+
+/// The time that a UUIDv7 carries, to the millisecond; `None` for any other version.
+pub fn uuid_v7_time(id: Uuid) -> Option<DateTime<Utc>> {
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    (id.get_version_num() == 7)
+        .then(|| Utc.timestamp_opt(i64::try_from(seconds).ok()?, nanos).single())
+        .flatten()
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.fmt(f) }
+        }
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> { text.parse().map(Self) }
+        }
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self { Self(id) }
+        }
+    )+};
+}
+
+ids! {
+    /// One version of a partner's terms.
+    PartnerTermsId
+    PartnerSecretId
+    SiteId
+    /// The end user whose success is tracked.
+    DeveloperId
+    /// The row's id of a click; what travels in links is the signed [`ClickToken`](crate::click::ClickToken) around it.
+    ClickId
+    /// One browser's visits, in a first-party cookie.
+    SessionId
+    RecommendationId
+    ConversionId
+    ReversalId
+    SuccessEventId
+    CommissionId
+    LedgerTransactionId
+    WebhookDeliveryId
+    OperatorId
+    ApiTokenId
+    AuditEntryId
+}
+
+/// A partner's slug: 2 to 40 of `a-z`, `0-9` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
+#[serde(try_from = "String", into = "String")]
+pub struct PartnerId(String);
+
+/// Why a text is no partner slug.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("partner id `{0}` must be 2 to 40 characters of a-z, 0-9 and -")]
+pub struct InvalidPartnerId(pub String);
+
+impl PartnerId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PartnerId {
+    type Err = InvalidPartnerId;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if (2..=40).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidPartnerId(text.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for PartnerId {
+    type Error = InvalidPartnerId;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<PartnerId> for String {
+    fn from(id: PartnerId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for PartnerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_v7_carries_its_time_to_the_millisecond() {
+        let at = Utc.timestamp_millis_opt(1_795_384_800_123).unwrap();
+        assert_eq!(uuid_v7_time(uuid_v7(at, [7; 10])), Some(at));
+        assert_eq!(uuid_v7_time(Uuid::nil()), None);
+    }
+
+    #[test]
+    fn a_partner_id_is_a_slug_without_underscore() {
+        assert!("supabase".parse::<PartnerId>().is_ok());
+        for wrong in ["", "a", "with_underscore", "Upper", "ünï", &"a".repeat(41)] {
+            assert_eq!(wrong.parse::<PartnerId>(), Err(InvalidPartnerId(wrong.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What is true: the pure rules and the vocabulary of the product.
+//!
+//! Everything here is computed from its arguments alone. Clocks, randomness, SQL, HTTP and HTML are absent; times and
+//! random bytes come in as arguments. The browser runs this crate as well as the server.
+
+pub mod auth;
+pub mod attribution;
+pub mod click;
+pub mod commission;
+pub mod conversion;
+pub mod dashboard;
+pub mod id;
+pub mod ledger;
+pub mod live;
+pub mod money;
+pub mod partner;
+pub mod problem;
+pub mod referral_code;
+pub mod signature;
+pub mod webhook;
+
+pub use id::*;
+pub use money::{Currency, Money};
+pub use problem::Problem;

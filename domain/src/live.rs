@@ -1,0 +1,45 @@
+//! What happened just now, as it is pushed to every open browser.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ConversionId, PartnerId, WebhookDeliveryId};
+
+/// An event names what changed and carries no figures: who may see them asks for them.
+///
+/// As JSON, `{"topic":"conversion","conversion_id":"…","partner_id":"…"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "topic", rename_all = "snake_case")]
+pub enum LiveEvent {
+    /// A conversion came in, or its attribution, commission or reversal changed.
+    Conversion { conversion_id: ConversionId, partner_id: PartnerId },
+    /// Clicks or impressions were counted; sent at most once a second.
+    Traffic,
+    /// A webhook delivery came in or changed its state.
+    Delivery { webhook_delivery_id: WebhookDeliveryId },
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_reads_back_as_it_was_sent() {
+        let events = [
+            LiveEvent::Traffic,
+            LiveEvent::Conversion { conversion_id: ConversionId(uuid::Uuid::nil()), partner_id: "supabase".parse().unwrap() },
+            LiveEvent::Delivery { webhook_delivery_id: WebhookDeliveryId(uuid::Uuid::nil()) },
+        ];
+        for event in events {
+            let json = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<LiveEvent>(&json).unwrap(), event);
+        }
+        assert_eq!(serde_json::to_string(&LiveEvent::Traffic).unwrap(), r#"{"topic":"traffic"}"#);
+    }
+
+    #[test]
+    fn an_unknown_topic_is_refused() {
+        assert!(serde_json::from_str::<LiveEvent>(r#"{"topic":"weather"}"#).is_err());
+        assert!(serde_json::from_str::<LiveEvent>(r#"{"topic":"conversion"}"#).is_err());
+    }
+}

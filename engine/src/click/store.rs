@@ -1,0 +1,272 @@
+//! Where clicks go: a batch into Redis' attribution cache and Postgres, or into the fallback stream.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{ClickId, PartnerId, SessionId};
+use redis::{AsyncCommands, aio::ConnectionManager, streams::StreamRangeReply};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::{Click, DRAIN_PAUSE, Durability};
+use crate::{Engine, Result};
+
+/// The stream that holds clicks while Postgres is away.
+const FALLBACK: &str = "clicks:fallback";
+
+/// Longer than any healthy commit on a busy disk; a visitor should not wait longer.
+const POSTGRES_PATIENCE: Duration = Duration::from_secs(2);
+const REDIS_PATIENCE: Duration = Duration::from_millis(300);
+
+/// Repeats of one session on one link within this time are kept, but counted once.
+const REPEAT_WINDOW: TimeDelta = TimeDelta::hours(1);
+
+/// Clicks of one drained batch.
+const DRAIN_LENGTH: usize = 500;
+
+pub struct Store {
+    /// A pool of its own, so that redirects never queue behind reports.
+    db: PgPool,
+    redis: ConnectionManager,
+    shard: i16,
+    postgres_away: AtomicBool,
+}
+
+/// What the attribution cache holds under `attribution:{partner}:{code}:{session}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CachedClick {
+    pub click_id: ClickId,
+    pub clicked_at: DateTime<Utc>,
+}
+
+fn cache_key(partner_id: &PartnerId, referral_code: &str, session_id: SessionId) -> String {
+    format!("attribution:{partner_id}:{referral_code}:{session_id}")
+}
+
+/// The session's latest click on a code, if the cache still has it and Redis answers.
+pub async fn cached_click(engine: &Engine, partner_id: &PartnerId, referral_code: &str, session_id: SessionId) -> Option<CachedClick> {
+    let mut redis = engine.redis.clone();
+    let read = redis.get::<_, Option<String>>(cache_key(partner_id, referral_code, session_id));
+    let text = tokio::time::timeout(REDIS_PATIENCE, read).await.ok()?.ok()??;
+    serde_json::from_str(&text).ok()
+}
+
+impl Store {
+    pub fn new(db: PgPool, redis: ConnectionManager, shard: i16) -> Self {
+        Self { db, redis, shard, postgres_away: AtomicBool::new(false) }
+    }
+
+    pub fn postgres_is_away(&self) -> bool {
+        self.postgres_away.load(Ordering::Relaxed)
+    }
+
+    /// Makes a batch durable; tells where.
+    pub async fn write(&self, writer: usize, mut clicks: Vec<Click>) -> Durability {
+        self.cache_and_mark_repeats(&mut clicks).await;
+        if !self.postgres_is_away() {
+            match tokio::time::timeout(POSTGRES_PATIENCE, self.insert(writer, &clicks)).await {
+                Ok(Ok(())) => return Durability::Postgres,
+                Ok(Err(error)) => tracing::warn!(error = %error, clicks = clicks.len(), "Postgres did not take a batch of clicks"),
+                Err(_) => tracing::warn!(clicks = clicks.len(), "Postgres took too long for a batch of clicks"),
+            }
+            // The batch may be committed all the same; draining it again changes nothing then.
+            self.postgres_away.store(true, Ordering::Relaxed);
+        }
+        match self.append_to_fallback(&clicks).await {
+            Ok(()) => Durability::Fallback,
+            Err(error) => {
+                tracing::error!(error = %error, clicks = clicks.len(), "the fallback did not take a batch of clicks");
+                Durability::Lost
+            }
+        }
+    }
+
+    /// One pipelined `SET … GET` per click fills the attribution cache and tells whether the session was here before.
+    /// While Redis is away the cache stays as it is and repeats count: conversions then find their clicks in Postgres.
+    async fn cache_and_mark_repeats(&self, clicks: &mut [Click]) {
+        let mut pipeline = redis::pipe();
+        let mut asked = Vec::with_capacity(clicks.len());
+        for (index, click) in clicks.iter().enumerate() {
+            let Some(session_id) = click.session_id else { continue };
+            let value = CachedClick { click_id: click.click_id, clicked_at: click.clicked_at };
+            let Ok(value) = serde_json::to_string(&value) else { continue };
+            pipeline
+                .cmd("SET")
+                .arg(cache_key(&click.partner_id, &click.referral_code, session_id))
+                .arg(value)
+                .arg("EX")
+                .arg(u64::from(click.window_hours) * 3600)
+                .arg("GET");
+            asked.push(index);
+        }
+        if asked.is_empty() {
+            return;
+        }
+        let mut redis = self.redis.clone();
+        let answers = tokio::time::timeout(REDIS_PATIENCE, pipeline.query_async::<Vec<Option<String>>>(&mut redis)).await;
+        let Ok(Ok(answers)) = answers else { return };
+        for (index, earlier) in asked.into_iter().zip(answers) {
+            let Some(earlier) = earlier.and_then(|text| serde_json::from_str::<CachedClick>(&text).ok()) else { continue };
+            if (clicks[index].clicked_at - earlier.clicked_at).abs() < REPEAT_WINDOW {
+                clicks[index].counted = false;
+            }
+        }
+    }
+
+    /// One statement inserts the batch and adds what it really inserted to the counters, so that a batch that comes again
+    /// from the fallback changes nothing.
+    async fn insert(&self, writer: usize, clicks: &[Click]) -> sqlx::Result<()> {
+        let mut columns = Columns::default();
+        for click in clicks {
+            columns.push(click);
+        }
+        let shard = self.shard + i16::try_from(writer).unwrap_or(0);
+        sqlx::query!(
+            r#"with added as (
+                   insert into clicks (click_id, clicked_at, referral_code, partner_id, site_id, developer_hash, session_id,
+                                       source_url, agent_class, bot, counted, ip_hash, country, recommendation_id)
+                   select * from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::uuid[],
+                                        $8::text[], $9::text[], $10::bool[], $11::bool[], $12::bytea[], $13::text[], $14::uuid[])
+                   on conflict do nothing
+                   returning clicked_at, partner_id, counted
+               )
+               insert into hourly_counts as h (hour, partner_id, shard, clicks, clicks_uncounted)
+               select date_trunc('hour', clicked_at, 'UTC'), partner_id, $15, count(*) filter (where counted), count(*) filter (where not counted)
+               from added
+               group by 1, 2
+               order by 1, 2
+               on conflict (hour, partner_id, shard) do update
+               set clicks = h.clicks + excluded.clicks, clicks_uncounted = h.clicks_uncounted + excluded.clicks_uncounted"#,
+            &columns.click_id,
+            &columns.clicked_at,
+            &columns.referral_code,
+            &columns.partner_id,
+            &columns.site_id,
+            &columns.developer_hash,
+            &columns.session_id as &[Option<Uuid>],
+            &columns.source_url as &[Option<String>],
+            &columns.agent_class,
+            &columns.bot,
+            &columns.counted,
+            &columns.ip_hash as &[Option<Vec<u8>>],
+            &columns.country as &[Option<String>],
+            &columns.recommendation_id as &[Option<Uuid>],
+            shard,
+        )
+        .execute(&self.db)
+        .await?;
+        Ok(())
+    }
+
+    async fn append_to_fallback(&self, clicks: &[Click]) -> Result<()> {
+        let mut pipeline = redis::pipe();
+        for click in clicks {
+            pipeline.cmd("XADD").arg(FALLBACK).arg("*").arg("click").arg(serde_json::to_string(click)?).ignore();
+        }
+        let mut redis = self.redis.clone();
+        let appended = tokio::time::timeout(Duration::from_secs(1), pipeline.query_async::<()>(&mut redis));
+        appended.await.map_err(crate::Error::internal)??;
+        Ok(())
+    }
+
+    /// Moves one batch from the fallback to Postgres; tells how many clicks it held.
+    async fn drain_batch(&self) -> Result<usize> {
+        let mut redis = self.redis.clone();
+        let waiting: StreamRangeReply = redis.xrange_count(FALLBACK, "-", "+", DRAIN_LENGTH).await?;
+        if waiting.ids.is_empty() {
+            return Ok(0);
+        }
+        let mut clicks = Vec::with_capacity(waiting.ids.len());
+        for entry in &waiting.ids {
+            let text: String = entry.get("click").unwrap_or_default();
+            clicks.push(serde_json::from_str(&text)?);
+        }
+        self.insert(0, &clicks).await?;
+        let ids: Vec<&str> = waiting.ids.iter().map(|entry| entry.id.as_str()).collect();
+        let _: i64 = redis.xdel(FALLBACK, &ids).await?;
+        Ok(clicks.len())
+    }
+}
+
+/// Looks whether Postgres is back and empties the fallback into it, for as long as the process lives. Several processes
+/// may do so at once: a click that two of them insert is there once.
+pub async fn drain(engine: Engine) {
+    let store = engine.clicks.store.clone();
+    loop {
+        if store.postgres_is_away() && sqlx::query("select 1").execute(&store.db).await.is_ok() {
+            tracing::info!("Postgres takes clicks again");
+            store.postgres_away.store(false, Ordering::Relaxed);
+        }
+        if !store.postgres_is_away() {
+            loop {
+                match store.drain_batch().await {
+                    Ok(0) => break,
+                    Ok(clicks) => {
+                        tracing::info!(clicks, "moved clicks from the fallback to Postgres");
+                        engine.clicks.metrics.changed.store(true, Ordering::Relaxed);
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = %error, "could not drain the fallback");
+                        break;
+                    }
+                }
+            }
+        }
+        tokio::time::sleep(DRAIN_PAUSE).await;
+    }
+}
+
+#[derive(Default)]
+struct Columns {
+    click_id: Vec<Uuid>,
+    clicked_at: Vec<DateTime<Utc>>,
+    referral_code: Vec<String>,
+    partner_id: Vec<String>,
+    site_id: Vec<Uuid>,
+    developer_hash: Vec<String>,
+    session_id: Vec<Option<Uuid>>,
+    source_url: Vec<Option<String>>,
+    agent_class: Vec<String>,
+    bot: Vec<bool>,
+    counted: Vec<bool>,
+    ip_hash: Vec<Option<Vec<u8>>>,
+    country: Vec<Option<String>>,
+    recommendation_id: Vec<Option<Uuid>>,
+}
+
+impl Columns {
+    fn push(&mut self, click: &Click) {
+        use domain::click::AgentClass;
+        self.click_id.push(click.click_id.0);
+        self.clicked_at.push(click.clicked_at);
+        self.referral_code.push(click.referral_code.clone());
+        self.partner_id.push(click.partner_id.to_string());
+        self.site_id.push(click.site_id.0);
+        self.developer_hash.push(click.developer_hash.clone());
+        self.session_id.push(click.session_id.map(|id| id.0));
+        self.source_url.push(click.source_url.clone());
+        self.agent_class.push(click.agent_class.to_string());
+        self.bot.push(matches!(click.agent_class, AgentClass::Bot | AgentClass::Prefetch));
+        self.counted.push(click.counted);
+        self.ip_hash.push(click.ip_hash.map(|hash| hash.to_vec()));
+        self.country.push(click.country.clone());
+        self.recommendation_id.push(click.recommendation_id.map(|id| id.0));
+    }
+}
+
+/// Inserts clicks of the past in one go, for demo history; durable when it returns.
+pub async fn insert_history(engine: &Engine, clicks: &[Click]) -> Result<()> {
+    for clicks in clicks.chunks(5_000) {
+        engine.clicks.store.insert(0, clicks).await?;
+    }
+    Ok(())
+}
+
+/// How many clicks wait in the fallback.
+pub async fn fallback_length(engine: &Engine) -> Result<u64> {
+    Ok(engine.redis.clone().xlen(FALLBACK).await?)
+}

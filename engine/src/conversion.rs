@@ -1,0 +1,90 @@
+//! Recording conversions: once per external event, whatever the path.
+
+use domain::{
+    ConversionId, Currency, PartnerId, WebhookDeliveryId,
+    conversion::{ConversionState, NewConversion, Source},
+    live::LiveEvent,
+};
+
+use crate::{Error, Result, attribution, commission, reversal, work::Work};
+
+/// How far an event's time may lie ahead of ours.
+const CLOCK_SKEW: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    New(ConversionId, ConversionState),
+    /// The partner's event was recorded before; nothing changed.
+    Duplicate(ConversionId),
+}
+
+/// Records a conversion, attributes it, applies reversals that came before it, and rates it.
+///
+/// # Errors
+/// [`Error::Invalid`] for a time in the future. A second call with the same external event changes nothing.
+pub async fn record(work: &mut Work<'_>, new: &NewConversion, source: Source, delivery: Option<WebhookDeliveryId>) -> Result<Recorded> {
+    let now = work.now();
+    if new.occurred_at > now + CLOCK_SKEW {
+        return Err(Error::invalid("occurred_at", format!("`{}` lies in the future", new.occurred_at.to_rfc3339())));
+    }
+    lock_external_event(work, &new.partner_id, &new.external_event_id).await?;
+    let conversion_id: ConversionId = work.engine.new_id();
+    let inserted = sqlx::query!(
+        "insert into conversions (conversion_id, partner_id, external_event_id, conversion_type, occurred_at, received_at, value_minor, currency,
+                                  click_token, referral_code, session_id, user_identifier, source, webhook_delivery_id, state, retry_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'unattributed', $6)
+         on conflict on constraint conversions_partner_id_external_event_id_key do nothing",
+        conversion_id.0,
+        new.partner_id.as_str(),
+        new.external_event_id,
+        new.conversion_type as _,
+        new.occurred_at,
+        now,
+        new.value.amount_minor,
+        new.value.currency.code(),
+        new.claim.click_token,
+        new.claim.referral_code,
+        new.claim.session_id.map(|id| id.0),
+        new.claim.user_identifier,
+        source as _,
+        delivery.map(|id| id.0),
+    )
+    .execute(work.connection())
+    .await?;
+    if inserted.rows_affected() == 0 {
+        let earlier = sqlx::query_scalar!(
+            r#"select conversion_id as "conversion_id: ConversionId" from conversions where partner_id = $1 and external_event_id = $2"#,
+            new.partner_id.as_str(),
+            new.external_event_id,
+        )
+        .fetch_one(work.connection())
+        .await?;
+        return Ok(Recorded::Duplicate(earlier));
+    }
+
+    let state = attribution::attribute(work, conversion_id).await?;
+    reversal::apply_waiting(work, conversion_id, &new.partner_id, &new.external_event_id).await?;
+    if state == ConversionState::Attributed {
+        commission::rate(work, conversion_id, commission::Cause::Conversion).await?;
+    }
+    let counts = work.counts(&new.partner_id);
+    counts.conversions += 1;
+    counts.conversions_unattributed += i64::from(state != ConversionState::Attributed);
+    work.sums(&new.partner_id, new.value.currency).value_minor += new.value.amount_minor;
+    work.announce(LiveEvent::Conversion { conversion_id, partner_id: new.partner_id.clone() });
+    Ok(Recorded::New(conversion_id, state))
+}
+
+/// Holds back others that handle the same external event, until the end of this unit of work: a reversal must see its
+/// conversion, or be seen by it.
+pub async fn lock_external_event(work: &mut Work<'_>, partner_id: &PartnerId, external_event_id: &str) -> Result<()> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 1))", format!("{partner_id}/{external_event_id}"))
+        .fetch_one(work.connection())
+        .await?;
+    Ok(())
+}
+
+/// The currency of a row; what the database holds was checked on its way in.
+pub(crate) fn currency(code: &str) -> Result<Currency> {
+    code.parse().map_err(Error::internal)
+}

@@ -1,0 +1,118 @@
+//! What happens: each workflow loads, asks `domain`, and writes, in one transaction.
+//!
+//! [`Engine`] holds the handles that every workflow needs. Functions that change something take the
+//! [`Principal`](domain::auth::Principal) who asks and authorise it themselves. Status codes, headers and HTML are absent here.
+
+pub mod agent;
+pub mod attribution;
+pub mod audit;
+pub mod batch;
+pub mod click;
+pub mod clock;
+pub mod commission;
+pub mod conversion;
+pub mod error;
+pub mod ip_hash;
+pub mod ledger;
+pub mod live;
+pub mod partner;
+pub mod referral_code;
+pub mod reversal;
+pub mod rollup;
+pub mod secret;
+pub mod settings;
+pub mod success;
+#[cfg(test)]
+mod testing;
+pub mod webhook;
+pub mod work;
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use redis::aio::ConnectionManagerConfig;
+use sqlx::postgres::PgPoolOptions;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub use clock::Clock;
+pub use error::{Error, Result};
+use secret::Keys;
+pub use settings::Settings;
+
+/// The schema, embedded in the binary.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// The handles of one process. Cloning is cheap.
+#[derive(Clone)]
+pub struct Engine {
+    pub db: sqlx::PgPool,
+    pub redis: redis::aio::ConnectionManager,
+    pub clock: Clock,
+    pub keys: Arc<Keys>,
+    pub live: live::Live,
+    pub codes: referral_code::Codes,
+    pub secrets: partner::Secrets,
+    pub ip_keys: moka::sync::Cache<NaiveDate, [u8; 32]>,
+    pub clicks: click::Recorder,
+    /// Wakes a worker: something is in the queue.
+    pub work: Arc<Notify>,
+    /// Wakes the sealer: something was booked.
+    pub seal: Arc<Notify>,
+    /// The first row of the sharded counters that this process adds to.
+    pub shard: i16,
+}
+
+impl Engine {
+    /// Connects to Postgres and Redis and starts the group commit of clicks. It neither migrates nor starts other loops.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if either does not answer within 10 s.
+    pub async fn connect(settings: &Settings, keys: Keys) -> Result<Self> {
+        let patience = Duration::from_secs(10);
+        let db = PgPoolOptions::new().max_connections(settings.database_connections).acquire_timeout(patience).connect(&settings.database_url).await?;
+        let client = redis::Client::open(settings.redis_url.as_str())?;
+        let redis_config = ConnectionManagerConfig::new().set_max_delay(Duration::from_millis(500)).set_connection_timeout(Some(Duration::from_secs(2)));
+        let redis = redis::aio::ConnectionManager::new_with_config(client, redis_config).await?;
+        Ok(Self::with(db, redis, keys))
+    }
+
+    /// An engine over handles that are there already, for tests.
+    pub fn with(db: sqlx::PgPool, redis: redis::aio::ConnectionManager, keys: Keys) -> Self {
+        // Half a second: a visitor must not wait for a database that is away, since the fallback is there.
+        let clicks_db = PgPoolOptions::new()
+            .max_connections(3)
+            .acquire_timeout(Duration::from_millis(500))
+            .test_before_acquire(false)
+            .connect_lazy_with((*db.connect_options()).clone());
+        let shard = i16::from(rand::random::<u8>() % 8) * 4;
+        Self {
+            live: live::Live::new(redis.clone()),
+            clicks: click::Recorder::start(click::Store::new(clicks_db, redis.clone(), shard)),
+            db,
+            redis,
+            clock: Clock::default(),
+            keys: Arc::new(keys),
+            codes: referral_code::Codes::default(),
+            secrets: partner::Secrets::default(),
+            ip_keys: moka::sync::Cache::new(400),
+            work: Arc::default(),
+            seal: Arc::default(),
+            shard,
+        }
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// A new UUIDv7 at the engine's time.
+    pub fn new_id<Id: From<Uuid>>(&self) -> Id {
+        new_id(self.now())
+    }
+}
+
+/// A new UUIDv7 at a given time.
+pub fn new_id<Id: From<Uuid>>(at: DateTime<Utc>) -> Id {
+    domain::id::uuid_v7(at, rand::random()).into()
+}

@@ -1,0 +1,190 @@
+//! The registry of partners: import from files once, then edits by operators.
+//!
+//! Terms are versions that never change; secrets are sealed at rest and shown once. Workflows read with a connection of their own
+//! ([`find`], [`list_active`], [`terms_at`]); what people ask for goes through functions that take a [`Principal`].
+
+mod import;
+mod secrets;
+mod terms;
+
+use domain::{
+    PartnerId,
+    auth::Principal,
+    partner::{AuthType, IntegrationMethod, Partner, PartnerEdit, Priors, SuccessMetric, WebhookEvent},
+};
+use serde_json::json;
+use sqlx::{PgConnection, types::Json};
+
+pub use domain::partner::SecretPurpose;
+pub use import::{ImportReport, import_files};
+pub use secrets::{Secrets, active_secrets, list_secrets, revoke_secret, set_secret};
+pub use terms::{add_terms, list_terms, terms_at};
+
+use crate::{Engine, Error, Result, audit, referral_code};
+
+/// Finds a partner, active or not.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such partner.
+pub async fn find(conn: &mut PgConnection, partner_id: &PartnerId) -> Result<Partner> {
+    select(conn, Some(partner_id), false).await?.pop().ok_or_else(|| not_found(partner_id))
+}
+
+/// The partners that may be recommended and may earn us something, by tier and name.
+pub async fn list_active(conn: &mut PgConnection) -> Result<Vec<Partner>> {
+    select(conn, None, true).await
+}
+
+/// Finds a partner for someone who may see the registry.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such partner; refuses who may not read.
+pub async fn show(engine: &Engine, who: &Principal, partner_id: &PartnerId) -> Result<Partner> {
+    require_read(who)?;
+    find(&mut *engine.db.acquire().await?, partner_id).await
+}
+
+/// All partners by tier and name, for someone who may see the registry.
+///
+/// # Errors
+/// Refuses who may not read.
+pub async fn list(engine: &Engine, who: &Principal) -> Result<Vec<Partner>> {
+    require_read(who)?;
+    select(&mut *engine.db.acquire().await?, None, false).await
+}
+
+/// Edits a partner's texts, links and active flag.
+///
+/// # Errors
+/// [`Error::NotFound`], or [`Error::Invalid`] with the key that is out of bounds. An edit that changes nothing writes nothing.
+pub async fn update(engine: &Engine, who: &Principal, partner_id: &PartnerId, edit: PartnerEdit) -> Result<Partner> {
+    require_operate(who)?;
+    let mut tx = engine.db.begin().await?;
+    lock(&mut tx, partner_id).await?;
+    let before = find(&mut tx, partner_id).await?;
+    let after = edit.apply(before.clone());
+    if let Some((key, reason)) = after.invalid() {
+        return Err(Error::invalid(key, reason));
+    }
+    if after == before {
+        return Ok(after);
+    }
+
+    sqlx::query!(
+        "update partners
+         set display_name = $2,
+             description = $3,
+             homepage_url = $4,
+             tier = $5,
+             active = $6,
+             integration_methods = $7,
+             updated_at = $8
+         where partner_id = $1",
+        partner_id.as_str(),
+        after.display_name,
+        after.description,
+        after.homepage_url,
+        i16::from(after.tier),
+        after.active,
+        Json(&after.integration_methods) as _,
+        engine.now(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    let detail = json!({ "before": before, "after": after });
+    audit::record(engine, &mut tx, who, "partner.updated", &subject(partner_id), detail).await?;
+    tx.commit().await?;
+    refresh_links(engine).await;
+    Ok(after)
+}
+
+async fn select(conn: &mut PgConnection, partner_id: Option<&PartnerId>, active_only: bool) -> Result<Vec<Partner>> {
+    let rows = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId",
+                  name,
+                  display_name,
+                  description,
+                  category,
+                  homepage_url,
+                  api_base_url,
+                  auth_type as "auth_type: AuthType",
+                  tier,
+                  active,
+                  integration_methods as "integration_methods: Json<Vec<IntegrationMethod>>",
+                  success_metrics as "success_metrics: Json<Vec<SuccessMetric>>",
+                  webhook_events as "webhook_events: Json<Vec<WebhookEvent>>",
+                  priors as "priors: Json<Priors>"
+           from partners
+           where ($1::text is null or partner_id = $1)
+             and (active or not $2)
+           order by tier, name, partner_id"#,
+        partner_id.map(PartnerId::as_str),
+        active_only,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Partner {
+                partner_id: row.partner_id,
+                name: row.name,
+                display_name: row.display_name,
+                description: row.description,
+                category: row.category,
+                homepage_url: row.homepage_url,
+                api_base_url: row.api_base_url,
+                auth_type: row.auth_type,
+                tier: u8::try_from(row.tier).map_err(Error::internal)?,
+                active: row.active,
+                integration_methods: row.integration_methods.0,
+                success_metrics: row.success_metrics.0,
+                webhook_events: row.webhook_events.0,
+                priors: row.priors.0,
+            })
+        })
+        .collect()
+}
+
+/// Locks a partner's row, so that its terms and secrets change one after the other.
+async fn lock(tx: &mut PgConnection, partner_id: &PartnerId) -> Result<()> {
+    // `no key update` lets clicks and conversions, which refer to the partner, go on.
+    sqlx::query!("select partner_id from partners where partner_id = $1 for no key update", partner_id.as_str())
+        .fetch_optional(tx)
+        .await?
+        .map(drop)
+        .ok_or_else(|| not_found(partner_id))
+}
+
+/// Lets redirects follow a change at once. It is committed already: should this fail, they follow with the next regular refresh.
+async fn refresh_links(engine: &Engine) {
+    if let Err(error) = referral_code::refresh_links(engine).await {
+        tracing::warn!(%error, "partner links could not be read anew");
+    }
+}
+
+fn not_found(partner_id: &PartnerId) -> Error {
+    Error::not_found(format!("partner `{partner_id}`"))
+}
+
+/// How the audit log names a partner.
+fn subject(partner_id: &PartnerId) -> String {
+    format!("partner {partner_id}")
+}
+
+fn require_read(who: &Principal) -> Result<()> {
+    if who.may_read() || who.has_scope("partners:read") { Ok(()) } else { refuse(who, "see partners") }
+}
+
+fn require_operate(who: &Principal) -> Result<()> {
+    if who.may_operate() { Ok(()) } else { refuse(who, "change partners") }
+}
+
+fn refuse(who: &Principal, what: &str) -> Result<()> {
+    match who {
+        Principal::Anonymous => Err(Error::Unauthenticated),
+        _ => Err(Error::Forbidden(format!("{} may not {what}", who.actor()))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! Versions of a partner's terms: added, never changed.
+
+use chrono::{DateTime, Duration, SubsecRound, Utc};
+use domain::{
+    PartnerId, PartnerTermsId,
+    auth::Principal,
+    partner::{Terms, TermsValues},
+};
+use rust_decimal::Decimal;
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::{lock, refresh_links, require_operate, require_read, subject};
+use crate::{Engine, Error, Result, audit};
+
+/// 60 s: how long the way from a form that says "from now on" to here may take.
+const NOW_GRACE_SECONDS: i64 = 60;
+
+/// The terms that were in force at a time.
+///
+/// # Errors
+/// [`Error::NotFound`] if there were none yet, or no such partner.
+pub async fn terms_at(conn: &mut PgConnection, partner_id: &PartnerId, at: DateTime<Utc>) -> Result<Terms> {
+    let row = sqlx::query_as!(
+        Row,
+        "select partner_terms_id, partner_id, version, effective_from, commission_rate, success_bonus_rate, multiplier_cap,
+                attribution_window_hours, hold_period_days, adjustment_window_days, payout_currency
+         from partner_terms
+         where partner_id = $1
+           and effective_from <= $2
+         order by effective_from desc
+         limit 1",
+        partner_id.as_str(),
+        at,
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.ok_or_else(|| Error::not_found(format!("terms of partner `{partner_id}` at {at}")))?.try_into()
+}
+
+/// All versions of a partner's terms, the newest first.
+///
+/// # Errors
+/// Refuses who may not read.
+pub async fn list_terms(engine: &Engine, who: &Principal, partner_id: &PartnerId) -> Result<Vec<Terms>> {
+    require_read(who)?;
+    let rows = sqlx::query_as!(
+        Row,
+        "select partner_terms_id, partner_id, version, effective_from, commission_rate, success_bonus_rate, multiplier_cap,
+                attribution_window_hours, hold_period_days, adjustment_window_days, payout_currency
+         from partner_terms
+         where partner_id = $1
+         order by version desc",
+        partner_id.as_str(),
+    )
+    .fetch_all(&engine.db)
+    .await?;
+    rows.into_iter().map(Terms::try_from).collect()
+}
+
+/// Adds a version of terms that is in force from a time on. Up to 60 s in the past counts as now, since a form takes a moment to arrive;
+/// conversions that happened before keep the terms that they had.
+///
+/// # Errors
+/// [`Error::Invalid`] with the key that is out of bounds, or if the time lies in the past or not after the last version's;
+/// [`Error::NotFound`] if there is no such partner.
+pub async fn add_terms(
+    engine: &Engine,
+    who: &Principal,
+    partner_id: &PartnerId,
+    values: TermsValues,
+    effective_from: DateTime<Utc>,
+) -> Result<Terms> {
+    require_operate(who)?;
+    if let Some((key, reason)) = values.invalid() {
+        return Err(Error::invalid(key, reason));
+    }
+    let mut tx = engine.db.begin().await?;
+    lock(&mut tx, partner_id).await?;
+
+    let now = engine.now();
+    if effective_from < now - Duration::seconds(NOW_GRACE_SECONDS) {
+        return Err(Error::invalid("effective_from", format!("`{effective_from}` is in the past: terms never change what has happened")));
+    }
+    // Postgres keeps microseconds; what is returned must be what is stored.
+    let effective_from = effective_from.max(now).trunc_subsecs(6);
+    let last = last_version(&mut tx, partner_id).await?;
+    if let Some((version, last_from)) = last
+        && effective_from <= last_from
+    {
+        return Err(Error::invalid("effective_from", format!("`{effective_from}` must be later than `{last_from}` of version {version}")));
+    }
+
+    let version = last.map_or(1, |(version, _)| version + 1);
+    let before = match terms_at(&mut tx, partner_id, effective_from).await {
+        Ok(terms) => Some(terms),
+        Err(Error::NotFound { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let after = insert(engine, &mut tx, who, partner_id, version, effective_from, &values).await?;
+    let detail = json!({ "before": before, "after": after });
+    audit::record(engine, &mut tx, who, "partner.terms_added", &subject(partner_id), detail).await?;
+    tx.commit().await?;
+    refresh_links(engine).await;
+    Ok(after)
+}
+
+async fn last_version(conn: &mut PgConnection, partner_id: &PartnerId) -> Result<Option<(i32, DateTime<Utc>)>> {
+    let row = sqlx::query!(
+        "select version, effective_from from partner_terms where partner_id = $1 order by version desc limit 1",
+        partner_id.as_str(),
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| (row.version, row.effective_from)))
+}
+
+/// Inserts one version, which the caller has checked.
+pub(super) async fn insert(
+    engine: &Engine,
+    tx: &mut PgConnection,
+    who: &Principal,
+    partner_id: &PartnerId,
+    version: i32,
+    effective_from: DateTime<Utc>,
+    values: &TermsValues,
+) -> Result<Terms> {
+    let partner_terms_id: PartnerTermsId = engine.new_id();
+    let integer = |value: u32| i32::try_from(value).map_err(Error::internal);
+    sqlx::query!(
+        "insert into partner_terms (partner_terms_id, partner_id, version, effective_from, commission_rate, success_bonus_rate,
+                                    multiplier_cap, attribution_window_hours, hold_period_days, adjustment_window_days,
+                                    payout_currency, created_at, created_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        partner_terms_id.0,
+        partner_id.as_str(),
+        version,
+        effective_from,
+        values.commission_rate,
+        values.success_bonus_rate,
+        values.multiplier_cap,
+        integer(values.attribution_window_hours)?,
+        integer(values.hold_period_days)?,
+        integer(values.adjustment_window_days)?,
+        values.payout_currency.code(),
+        engine.now(),
+        who.actor(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(Terms { partner_terms_id, partner_id: partner_id.clone(), version, effective_from, values: values.clone() })
+}
+
+struct Row {
+    partner_terms_id: uuid::Uuid,
+    partner_id: String,
+    version: i32,
+    effective_from: DateTime<Utc>,
+    commission_rate: Decimal,
+    success_bonus_rate: Decimal,
+    multiplier_cap: Decimal,
+    attribution_window_hours: i32,
+    hold_period_days: i32,
+    adjustment_window_days: i32,
+    payout_currency: String,
+}
+
+impl TryFrom<Row> for Terms {
+    type Error = Error;
+    fn try_from(row: Row) -> Result<Self> {
+        let unsigned = |value: i32| u32::try_from(value).map_err(Error::internal);
+        Ok(Self {
+            partner_terms_id: PartnerTermsId(row.partner_terms_id),
+            partner_id: row.partner_id.parse().map_err(|error: domain::id::InvalidPartnerId| Error::internal(error))?,
+            version: row.version,
+            effective_from: row.effective_from,
+            values: TermsValues {
+                // The column pads with zeros: 0.200000.
+                commission_rate: row.commission_rate.normalize(),
+                success_bonus_rate: row.success_bonus_rate.normalize(),
+                multiplier_cap: row.multiplier_cap.normalize(),
+                attribution_window_hours: unsigned(row.attribution_window_hours)?,
+                hold_period_days: unsigned(row.hold_period_days)?,
+                adjustment_window_days: unsigned(row.adjustment_window_days)?,
+                payout_currency: row.payout_currency.parse().map_err(|error: domain::money::UnknownCurrency| Error::internal(error))?,
+            },
+        })
+    }
+}

@@ -1,0 +1,285 @@
+//! Inbound webhooks: store the raw body, acknowledge, process off the queue, retry, give up with a reason, replay.
+//!
+//! The table of deliveries is the queue: what is acknowledged is in it, and processing an event and marking it processed
+//! is one transaction, so that a crash at any point neither loses an event nor counts it twice.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    PartnerId, WebhookDeliveryId,
+    auth::Principal,
+    live::LiveEvent,
+    partner::{SecretPurpose, WebhookScheme},
+    signature::{self, InvalidSignature},
+    webhook::{BODY_LIMIT, DeliveryState, Event, InvalidEvent, event_type, parse_event, retry_delay_seconds},
+};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Engine, Error, Result, audit,
+    conversion::{self, Recorded},
+    partner, reversal, success,
+    work::Work,
+};
+
+mod list;
+pub use list::{Delivery, DeliveryPage, Filter, find, list};
+
+/// A look for deliveries that other processes took in, or whose retry is due.
+const POLL: Duration = Duration::from_millis(250);
+
+/// Headers that are kept with a delivery; others may hold secrets.
+const KEPT_HEADERS: [&str; 6] =
+    [signature::WEBHOOK_ID, signature::WEBHOOK_TIMESTAMP, "content-type", "user-agent", "x-github-delivery", "x-github-event"];
+
+/// Why a webhook is turned away at the door. Nothing is stored then.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("there is no webhook `{partner}/{path}`")]
+    Unknown { partner: String, path: String },
+    #[error("the body is larger than {BODY_LIMIT} bytes")]
+    TooLarge,
+    #[error(transparent)]
+    Signature(#[from] InvalidSignature),
+    #[error(transparent)]
+    Malformed(#[from] InvalidEvent),
+    #[error(transparent)]
+    Engine(#[from] Error),
+}
+
+/// A delivery that is durable and will be processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub webhook_delivery_id: WebhookDeliveryId,
+    /// The same message came before: it has no second effect.
+    pub duplicate: bool,
+}
+
+/// Checks a webhook's sender and form and stores it. `header` looks a header up by its lower-case name.
+///
+/// # Errors
+/// See [`Refusal`]; a refused webhook changes nothing.
+pub async fn receive<'h>(engine: &Engine, partner: &str, path: &str, header: impl Fn(&'static str) -> Option<&'h str>, body: &[u8]) -> Result<Receipt, Refusal> {
+    let unknown = || Refusal::Unknown { partner: partner.to_owned(), path: path.to_owned() };
+    let partner_id: PartnerId = partner.parse().map_err(|_| unknown())?;
+    let scheme = engine.codes.link(&partner_id).and_then(|partner| partner.webhooks.get(path).copied()).ok_or_else(unknown)?;
+    if body.len() > BODY_LIMIT {
+        return Err(Refusal::TooLarge);
+    }
+    let secrets = partner::active_secrets(engine, &partner_id, SecretPurpose::Webhook).await?;
+    signature::verify(scheme, &header, body, &secrets, engine.now())?;
+    let event_type = event_type(body)?;
+
+    let message_id = message_id(scheme, &header, body);
+    let kept: serde_json::Map<_, _> = KEPT_HEADERS.iter().filter_map(|name| header(name).map(|value| ((*name).to_owned(), value.into()))).collect();
+    let receipt = store(engine, &partner_id, path, &message_id, kept.into(), body, &event_type).await?;
+    engine.work.notify_one();
+    Ok(receipt)
+}
+
+/// The sender's id of the message, or a digest of the body where the scheme has none.
+fn message_id<'h>(scheme: WebhookScheme, header: &impl Fn(&'static str) -> Option<&'h str>, body: &[u8]) -> String {
+    let sent = match scheme {
+        WebhookScheme::StandardWebhooks => header(signature::WEBHOOK_ID),
+        WebhookScheme::HmacSha256 => header("x-github-delivery"),
+        WebhookScheme::Stripe | WebhookScheme::Dub => None,
+    };
+    sent.filter(|id| (1..=200).contains(&id.len())).map_or_else(|| format!("sha256:{}", hex::encode(Sha256::digest(body))), str::to_owned)
+}
+
+async fn store(engine: &Engine, partner_id: &PartnerId, path: &str, message_id: &str, headers: serde_json::Value, body: &[u8], event_type: &str) -> Result<Receipt> {
+    let id: WebhookDeliveryId = engine.new_id();
+    let row = sqlx::query!(
+        r#"insert into webhook_deliveries as d (webhook_delivery_id, partner_id, event_path, message_id, headers, body, received_at, state, next_attempt_at, event_type)
+           values ($1, $2, $3, $4, $5, $6, $7, 'received', $7, $8)
+           on conflict on constraint webhook_deliveries_partner_id_message_id_key do update set duplicates = d.duplicates + 1
+           returning webhook_delivery_id as "webhook_delivery_id: WebhookDeliveryId""#,
+        id.0,
+        partner_id.as_str(),
+        path,
+        message_id,
+        headers,
+        body,
+        engine.now(),
+        event_type,
+    )
+    .fetch_one(&engine.db)
+    .await?;
+    Ok(Receipt { webhook_delivery_id: row.webhook_delivery_id, duplicate: row.webhook_delivery_id != id })
+}
+
+/// Stores an event that came by another authenticated way (a postback), so that it takes the same path as a webhook.
+pub async fn enqueue(engine: &Engine, partner_id: &PartnerId, path: &str, message_id: &str, body: &serde_json::Value) -> Result<Receipt> {
+    let kind = body.get("type").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let receipt = store(engine, partner_id, path, message_id, serde_json::json!({}), body.to_string().as_bytes(), kind).await?;
+    engine.work.notify_one();
+    Ok(receipt)
+}
+
+struct Claimed {
+    webhook_delivery_id: WebhookDeliveryId,
+    partner_id: PartnerId,
+    event_path: String,
+    message_id: String,
+    body: Vec<u8>,
+    received_at: DateTime<Utc>,
+    attempts: i32,
+}
+
+/// Takes one delivery off the queue and processes it; tells whether there was one.
+///
+/// # Errors
+/// Only if the database is away: the delivery then stays in the queue as it was.
+pub async fn work_one(engine: &Engine) -> Result<bool> {
+    let mut work = Work::begin(engine).await?;
+    let now = work.now();
+    let claimed = sqlx::query_as!(
+        Claimed,
+        r#"select webhook_delivery_id as "webhook_delivery_id: WebhookDeliveryId", partner_id as "partner_id: PartnerId", event_path, message_id, body, received_at, attempts
+           from webhook_deliveries
+           where state in ('received', 'retrying') and next_attempt_at <= $1
+           order by next_attempt_at
+           limit 1
+           for update skip locked"#,
+        now,
+    )
+    .fetch_optional(work.connection())
+    .await?;
+    let Some(delivery) = claimed else { return Ok(false) };
+    work.savepoint().await?;
+    let end = match process(&mut work, &delivery).await {
+        Ok(end) => end,
+        Err(Error::Unavailable(source)) => return Err(Error::Unavailable(source)),
+        Err(error) => {
+            work.rollback_to_savepoint().await?;
+            End::failed(&error, delivery.attempts)
+        }
+    };
+    finish(&mut work, &delivery, end).await?;
+    work.announce(LiveEvent::Delivery { webhook_delivery_id: delivery.webhook_delivery_id });
+    work.commit().await?;
+    Ok(true)
+}
+
+/// How a try ended.
+enum End {
+    Processed(String),
+    Ignored(String),
+    Dead(String),
+    Retry { error: String, after: TimeDelta },
+}
+
+impl End {
+    /// An event that is wrong stays wrong; anything else is tried again, with jitter, until the tries are used up.
+    fn failed(error: &Error, attempts: i32) -> Self {
+        if matches!(error, Error::Invalid { .. } | Error::NotFound { .. } | Error::Conflict(_)) {
+            return Self::Dead(error.to_string());
+        }
+        tracing::warn!(error = ?error, attempts, "a webhook delivery failed");
+        let error = match error {
+            Error::Internal(source) => source.to_string(),
+            other => other.to_string(),
+        };
+        match retry_delay_seconds(u32::try_from(attempts + 1).unwrap_or(u32::MAX)) {
+            Some(seconds) => {
+                let millis = i64::try_from(seconds * 1000).unwrap_or(i64::MAX);
+                Self::Retry { error, after: TimeDelta::milliseconds(millis + rand::random_range(0..=millis / 4)) }
+            }
+            None => Self::Dead(format!("given up after {} tries: {error}", attempts + 1)),
+        }
+    }
+}
+
+async fn process(work: &mut Work<'_>, delivery: &Claimed) -> Result<End> {
+    let event = parse_event(&delivery.partner_id, &delivery.message_id, &delivery.body).map_err(|error| Error::invalid(error.field, error.reason))?;
+    let id = Some(delivery.webhook_delivery_id);
+    let source = if delivery.event_path == "postback" { domain::conversion::Source::Postback } else { domain::conversion::Source::Webhook };
+    Ok(match event {
+        Event::Nothing(why) => End::Ignored(why),
+        Event::ConversionCreated(new) => End::Processed(match conversion::record(work, &new, source, id).await? {
+            Recorded::New(id, state) => format!("conversion {id} {}", serde_json::to_value(state)?.as_str().unwrap_or_default()),
+            Recorded::Duplicate(id) => format!("conversion {id} was there already"),
+        }),
+        Event::ConversionReversed(new) => End::Processed(match reversal::record(work, &new, id).await? {
+            reversal::Recorded::Applied(id) => format!("reversal applied to conversion {id}"),
+            reversal::Recorded::Waiting => "reversal waits for its conversion".to_owned(),
+            reversal::Recorded::Duplicate => "reversal was there already".to_owned(),
+        }),
+        Event::SuccessAchieved(new) => End::Processed(match success::record_verified(work, &new, "signed webhook", id).await? {
+            success::Recorded::New(id) => format!("success {id}"),
+            success::Recorded::Duplicate => "success was there already".to_owned(),
+        }),
+    })
+}
+
+async fn finish(work: &mut Work<'_>, delivery: &Claimed, end: End) -> Result<()> {
+    let now = work.now();
+    let (state, outcome, error, next) = match end {
+        End::Processed(outcome) => (DeliveryState::Processed, Some(outcome), None, now),
+        End::Ignored(outcome) => (DeliveryState::Ignored, Some(outcome), None, now),
+        End::Dead(error) => (DeliveryState::Dead, None, Some(error), now),
+        End::Retry { error, after } => (DeliveryState::Retrying, None, Some(error), now + after),
+    };
+    let ended = !matches!(state, DeliveryState::Retrying);
+    tracing::debug!(webhook_delivery.id = %delivery.webhook_delivery_id, latency_ms = (now - delivery.received_at).num_milliseconds(), ?state, "webhook delivery");
+    sqlx::query!(
+        "update webhook_deliveries
+         set state = $2, outcome = $3, last_error = $4, next_attempt_at = $5, attempts = attempts + 1, processed_at = $6
+         where webhook_delivery_id = $1",
+        delivery.webhook_delivery_id.0,
+        state as _,
+        outcome,
+        error,
+        next,
+        ended.then_some(now),
+    )
+    .execute(work.connection())
+    .await?;
+    Ok(())
+}
+
+/// Puts a delivery back into the queue, whatever became of it. What it already did is not done twice.
+///
+/// # Errors
+/// [`Error::Forbidden`], or [`Error::NotFound`] if there is no such delivery.
+pub async fn replay(engine: &Engine, who: &Principal, id: WebhookDeliveryId) -> Result<()> {
+    if !who.may_operate() {
+        return Err(Error::Forbidden("only operators replay deliveries".to_owned()));
+    }
+    let mut tx = engine.db.begin().await?;
+    let updated = sqlx::query!(
+        "update webhook_deliveries set state = 'received', attempts = 0, last_error = null, next_attempt_at = $2 where webhook_delivery_id = $1",
+        id.0,
+        engine.now(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    if updated.rows_affected() != 1 {
+        return Err(Error::not_found(format!("webhook delivery `{id}`")));
+    }
+    audit::record(engine, &mut tx, who, "webhook.replay", &format!("webhook delivery {id}"), serde_json::json!({})).await?;
+    tx.commit().await?;
+    engine.work.notify_one();
+    Ok(())
+}
+
+/// Processes deliveries, and unattributed conversions that are due again, for as long as the process lives.
+pub async fn work_loop(engine: Engine) {
+    loop {
+        let worked = async { Ok::<_, Error>(work_one(&engine).await? || crate::attribution::retry_one(&engine).await?) };
+        match worked.await {
+            Ok(true) => {
+                // there may be more than one worker's share
+                engine.work.notify_one();
+            }
+            Ok(false) => {
+                let _ = tokio::time::timeout(POLL, engine.work.notified()).await;
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "a worker waits for the database");
+                tokio::time::sleep(POLL).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! A unit of work: one database transaction with the counters and live events that go with it.
+//!
+//! Helpers take `&mut Work` and never commit. Counters are added up here and written last, in one fixed order, so that
+//! two units never wait for each other crosswise.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use domain::{Currency, PartnerId, live::LiveEvent};
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use crate::{
+    Engine, Result,
+    rollup::{self, Counts, Sums},
+};
+
+pub struct Work<'e> {
+    pub engine: &'e Engine,
+    tx: Transaction<'static, Postgres>,
+    counts: BTreeMap<PartnerId, Counts>,
+    sums: BTreeMap<(PartnerId, Currency), Sums>,
+    live: Vec<LiveEvent>,
+    booked: bool,
+}
+
+impl<'e> Work<'e> {
+    pub async fn begin(engine: &'e Engine) -> Result<Self> {
+        Ok(Self { engine, tx: engine.db.begin().await?, counts: BTreeMap::new(), sums: BTreeMap::new(), live: Vec::new(), booked: false })
+    }
+
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.engine.now()
+    }
+
+    pub fn counts(&mut self, partner_id: &PartnerId) -> &mut Counts {
+        self.counts.entry(partner_id.clone()).or_default()
+    }
+
+    pub fn sums(&mut self, partner_id: &PartnerId, currency: Currency) -> &mut Sums {
+        self.sums.entry((partner_id.clone(), currency)).or_default()
+    }
+
+    /// Tells open browsers once the work is committed.
+    pub fn announce(&mut self, event: LiveEvent) {
+        self.live.push(event);
+    }
+
+    /// The ledger got a transaction that waits for its seal.
+    pub fn mark_booked(&mut self) {
+        self.booked = true;
+    }
+
+    /// Marks the place that [`Work::rollback_to_savepoint`] goes back to.
+    pub async fn savepoint(&mut self) -> Result<()> {
+        sqlx::query("savepoint step").execute(&mut *self.tx).await?;
+        Ok(())
+    }
+
+    /// Undoes everything since the savepoint, counters and events included.
+    pub async fn rollback_to_savepoint(&mut self) -> Result<()> {
+        sqlx::query("rollback to savepoint step").execute(&mut *self.tx).await?;
+        self.counts.clear();
+        self.sums.clear();
+        self.live.clear();
+        self.booked = false;
+        Ok(())
+    }
+
+    /// Writes the counters, commits, and tells the browsers. An announcement that fails changes nothing of the rest.
+    pub async fn commit(mut self) -> Result<()> {
+        let now = self.now();
+        // Workers of one process spread over a few rows per hour, so that they do not queue for one.
+        let shard = self.engine.shard + i16::from(rand::random::<u8>() % 4);
+        for (partner_id, counts) in &self.counts {
+            rollup::add_counts(&mut self.tx, now, partner_id, shard, counts).await?;
+        }
+        for ((partner_id, currency), sums) in &self.sums {
+            rollup::add_sums(&mut self.tx, now, partner_id, *currency, shard, sums).await?;
+        }
+        self.tx.commit().await?;
+        if self.booked {
+            self.engine.seal.notify_one();
+        }
+        for event in self.live {
+            self.engine.live.publish(event).await;
+        }
+        Ok(())
+    }
+}
