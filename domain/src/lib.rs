@@ -3,6 +3,7 @@
 //! Everything here is computed from its arguments alone. Clocks, randomness, SQL, HTTP and HTML are absent; times and
 //! random bytes come in as arguments. The browser runs this crate as well as the server.
 
+pub mod analysis;
 pub mod auth;
 pub mod attribution;
 pub mod click;
@@ -15,6 +16,7 @@ pub mod live;
 pub mod money;
 pub mod partner;
 pub mod problem;
+pub mod recommendation;
 pub mod referral_code;
 pub mod signature;
 pub mod webhook;

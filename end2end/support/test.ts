@@ -1,5 +1,5 @@
 // Playwright's `test` with what every journey wants: a page that must not log errors, sign-in, hydration, accessibility.
-import AxeBuilder from '@axe-core/playwright';
+import { AxeBuilder } from '@axe-core/playwright';
 import { expect, test as base, type Page } from '@playwright/test';
 import { app } from './app.ts';
 

@@ -4,6 +4,7 @@
 //! [`Principal`](domain::auth::Principal) who asks and authorise it themselves. Status codes, headers and HTML are absent here.
 
 pub mod agent;
+pub mod api_token;
 pub mod attribution;
 pub mod audit;
 pub mod batch;
@@ -11,17 +12,23 @@ pub mod click;
 pub mod clock;
 pub mod commission;
 pub mod conversion;
+pub mod dashboard;
 pub mod error;
 pub mod ip_hash;
 pub mod ledger;
 pub mod live;
+pub mod operator;
 pub mod partner;
 pub mod referral_code;
 pub mod reversal;
 pub mod rollup;
 pub mod secret;
 pub mod settings;
+pub mod simulation;
 pub mod success;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod money_tests;
 #[cfg(test)]
 mod testing;
 pub mod webhook;

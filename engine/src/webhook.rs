@@ -23,8 +23,14 @@ use crate::{
     work::Work,
 };
 
+mod headers;
 mod list;
+mod replay;
+mod trial;
+pub use headers::headers;
 pub use list::{Delivery, DeliveryPage, Filter, find, list};
+pub use replay::replay_dead;
+pub use trial::send_test;
 
 /// A look for deliveries that other processes took in, or whose retry is due.
 const POLL: Duration = Duration::from_millis(250);

@@ -1,1 +1,28 @@
-fn main(){}
+//! `orchestrator`: the server, its workers and the command line in one binary.
+
+// Views are deeply nested types.
+#![recursion_limit = "512"]
+
+mod admin;
+mod api;
+mod auth;
+mod cli;
+mod events;
+mod health;
+mod postback;
+mod problem;
+mod redirect;
+mod router;
+mod serve;
+mod settings;
+mod simulate;
+mod webhooks;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

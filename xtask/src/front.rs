@@ -79,7 +79,9 @@ fn wasm_toolchain() -> Option<String> {
 /// Joins and minifies the style sheets.
 fn bundle_css(main: &Path) -> Result<String> {
     let files = FileProvider::new();
-    let mut sheet = Bundler::new(&files, None, ParserOptions::default()).bundle(main).map_err(|error| error.to_string())?;
+    let mut sheet = Bundler::new(&files, None, ParserOptions::default())
+        .bundle(main)
+        .map_err(|error| format!("{} or what it imports: {error}", main.display()))?;
     sheet.minify(MinifyOptions::default()).map_err(|error| error.to_string())?;
     let printed = sheet.to_css(PrinterOptions { minify: true, ..PrinterOptions::default() });
     Ok(printed.map_err(|error| error.to_string())?.code)

@@ -92,11 +92,11 @@ mod server {
     pub fn redirect_to_sign_in() {
         let Some(parts) = use_context::<Parts>() else { return };
         let path = parts.uri.path();
-        if path == "/sign-in" || path.starts_with("/api/") {
+        if path == "/sign-in" {
             return;
         }
         let asked = parts.uri.path_and_query().map_or(path, |asked| asked.as_str());
-        let next = if asked == "/" { String::new() } else { format!("?next={}", leptos_router::location::RequestUrl::escape(asked)) };
+        let next = if asked == "/" { String::new() } else { format!("?next={}", leptos_router::location::Url::escape(asked)) };
         leptos_axum::redirect(&format!("/sign-in{next}"));
     }
 

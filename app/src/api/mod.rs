@@ -16,5 +16,5 @@ pub async fn backend() -> Result<(engine::Engine, domain::auth::Principal), crat
 
     let engine = leptos::context::use_context::<engine::Engine>()
         .ok_or_else(|| Problem::new(500, "internal", "internal error").detail("the page was rendered without an engine"))?;
-    Ok((engine, auth::principal()))
+    Ok((engine, principal()))
 }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Category,
-    manifest::Manifest,
+    manifest::{Dependency, Manifest},
     rules::{Technology, rules},
     surroundings::Surroundings,
+    tree::is_auxiliary,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -90,36 +91,46 @@ const EVIDENCE_MAX: usize = 8;
 /// Joins all that manifests and surroundings reveal, by id.
 pub fn collect(manifests: &[Manifest], surroundings: &Surroundings) -> Vec<Finding> {
     let mut seen: BTreeMap<&str, Vec<(Usage, Evidence)>> = BTreeMap::new();
-    let mut note = |id: &'static str, usage: Usage, evidence: Evidence| {
-        let technology = &rules().technologies[id];
-        let usage = if technology.build && usage == Usage::Development && !is_auxiliary(&evidence.path) { Usage::Runtime } else { usage };
-        for also in technology.means.iter().map(String::as_str) {
-            seen.entry(also).or_default().push((usage, evidence.clone()));
-        }
-        seen.entry(id).or_default().push((usage, evidence));
-    };
     for manifest in manifests {
-        for dependency in &manifest.dependencies {
-            for id in rules().packages(manifest.ecosystem).find(&dependency.name) {
-                note(id, usage_of(&rules().technologies[id], dependency.usage), dependency.evidence(&manifest.path));
-            }
+        for (id, usage, dependency) in revealed(manifest) {
+            seen.entry(id).or_default().push((usage, dependency.evidence(&manifest.path)));
         }
     }
     for sign in &surroundings.signs {
-        note(sign.technology, sign.usage, sign.evidence.clone());
+        for id in with_meant(sign.technology) {
+            seen.entry(id).or_default().push((sign.usage, sign.evidence.clone()));
+        }
     }
     let mut findings: Vec<Finding> = seen.into_iter().map(|(id, places)| finding(id, places)).collect();
     findings.sort_by(|a, b| (a.usage, &a.id).cmp(&(b.usage, &b.id)));
     findings
 }
 
-/// A framework that a package leaves to its user is still what the package is for; a database is not.
-fn usage_of(technology: &Technology, usage: Usage) -> Usage {
-    if usage == Usage::Optional && technology.kind == TechnologyKind::Framework && technology.ui { Usage::Runtime } else { usage }
+/// The technologies that a manifest's dependencies reveal, with those that come along.
+pub fn revealed(manifest: &Manifest) -> impl Iterator<Item = (&'static str, Usage, &Dependency)> {
+    let is_auxiliary = is_auxiliary(&manifest.path);
+    manifest.dependencies.iter().flat_map(move |dependency| {
+        let names: Vec<&'static str> = rules().packages(manifest.ecosystem).find(&dependency.name).collect();
+        names.into_iter().flat_map(move |id| {
+            let usage = if is_auxiliary { Usage::Development } else { usage_of(&rules().technologies[id], dependency.usage) };
+            with_meant(id).map(move |id| (id, usage, dependency))
+        })
+    })
 }
 
-fn is_auxiliary(path: &str) -> bool {
-    super::tree::is_auxiliary(path)
+fn with_meant(id: &'static str) -> impl Iterator<Item = &'static str> {
+    std::iter::once(id).chain(rules().technologies[id].means.iter().map(String::as_str))
+}
+
+/// What decides how the project is built counts though only the build needs it. A framework of pages that a package leaves to its
+/// user is still what the package is for; a database is not.
+fn usage_of(technology: &Technology, usage: Usage) -> Usage {
+    let is_framework = technology.kind == TechnologyKind::Framework && technology.ui;
+    match usage {
+        Usage::Development if technology.build => Usage::Runtime,
+        Usage::Optional if is_framework => Usage::Runtime,
+        other => other,
+    }
 }
 
 fn finding(id: &str, mut places: Vec<(Usage, Evidence)>) -> Finding {

@@ -84,7 +84,20 @@ fn by_first_line(content: &str) -> Option<&'static str> {
 fn is_generated(file: &File<'_>) -> bool {
     let name = file.name().to_ascii_lowercase();
     let marked = [".min.", ".bundle.", "-min.", ".generated.", ".pb.", "_pb2.", ".g.dart", ".designer.cs", ".d.ts"];
-    let copied = ["jquery", "bootstrap", "font-awesome", "fontawesome", "modernizr", "normalize", "require.js", "d3.js", "d3.v", "lodash.js", "underscore.js", "three.js"];
+    let copied = [
+        "jquery",
+        "bootstrap",
+        "font-awesome",
+        "fontawesome",
+        "modernizr",
+        "normalize",
+        "require.js",
+        "d3.js",
+        "d3.v",
+        "lodash.js",
+        "underscore.js",
+        "three.js",
+    ];
     marked.iter().any(|mark| name.contains(mark)) || copied.iter().any(|start| name.starts_with(start)) || has_machine_lines(file)
 }
 
@@ -100,8 +113,10 @@ mod tests {
     use crate::analysis::SourceFile;
 
     fn share_names(files: &[(&str, u64, Option<&str>)]) -> Vec<(String, u64)> {
-        let files: Vec<SourceFile> =
-            files.iter().map(|(path, size, content)| SourceFile { path: (*path).into(), size: *size, content: content.map(Into::into) }).collect();
+        let files: Vec<SourceFile> = files
+            .iter()
+            .map(|(path, size, content)| SourceFile { path: (*path).into(), size: *size, content: content.map(Into::into) })
+            .collect();
         shares(&Tree::new(&files)).into_iter().map(|share| (share.name, share.bytes)).collect()
     }
 
@@ -130,6 +145,9 @@ mod tests {
 
     #[test]
     fn a_translation_of_qt_is_not_typescript() {
-        assert_eq!(share_names(&[("i18n/de.ts", 500, Some("<?xml version=\"1.0\"?><!DOCTYPE TS>")), ("src/main.cpp", 20, None)]), [("C++".to_owned(), 20)]);
+        assert_eq!(
+            share_names(&[("i18n/de.ts", 500, Some("<?xml version=\"1.0\"?><!DOCTYPE TS>")), ("src/main.cpp", 20, None)]),
+            [("C++".to_owned(), 20)]
+        );
     }
 }

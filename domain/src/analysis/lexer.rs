@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn json_with_comments_becomes_json() {
-        let value: serde_json::Value = serde_json::from_str(&plain_json("{ // c\n \"a\": [1.5e3, -2,], /* d */ \"b\": \"x//y\", }")).unwrap();
+        let value: serde_json::Value =
+            serde_json::from_str(&plain_json("{ // c\n \"a\": [1.5e3, -2,], /* d */ \"b\": \"x//y\", }")).unwrap();
         assert_eq!(value, serde_json::json!({ "a": [1500.0, -2], "b": "x//y" }));
     }
 

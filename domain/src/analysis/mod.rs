@@ -40,7 +40,7 @@ pub struct SourceFile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
     pub kind: ProjectKind,
-    /// `node`, `python`, `rust`, ...; `static` if nothing runs on a server; none if it cannot be told.
+    /// What builds or runs it: `node`, `python`, `rust`, ...; `static` if nothing does; none if it cannot be told.
     pub runtime: Option<String>,
     /// Everything that is served can be served as files.
     pub is_static: bool,
@@ -101,7 +101,7 @@ pub fn analyze(files: &[SourceFile]) -> Analysis {
 
     let findings = finding::collect(&manifests, &surroundings);
     let components = component::split(&tree, &manifests, &surroundings);
-    let verdict = component::judge(&tree, &components, &findings, &surroundings);
+    let verdict = component::judge(&tree, &components, &surroundings);
 
     let of = |kind: TechnologyKind| -> Vec<Finding> {
         findings.iter().filter(|finding| finding.kind == kind && finding.usage == Usage::Runtime).cloned().collect()
@@ -135,6 +135,11 @@ pub fn analyze(files: &[SourceFile]) -> Analysis {
     analysis.needs = need::missing(&analysis);
     analysis.confidence = confidence(&analysis, manifests.is_empty());
     analysis
+}
+
+/// A framework that answers requests, by its id.
+pub fn is_server_framework(id: &str) -> bool {
+    rules::rules().technologies.get(id).is_some_and(|technology| technology.server && technology.kind == TechnologyKind::Framework)
 }
 
 /// 0.95 less what stands in the way: each unreadable manifest 0.15, no manifest 0.25, no kind 0.3; never below 0.05.

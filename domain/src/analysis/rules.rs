@@ -109,14 +109,18 @@ enum OneOrMore {
 
 impl Names {
     /// The technologies that a name reveals: those of the exact name and those of each prefix that fits.
-    pub fn find<'n>(&'n self, name: &'n str) -> impl Iterator<Item = &'n str> {
+    pub fn find<'n>(&'n self, name: &str) -> impl Iterator<Item = &'n str> + use<'n> {
         let exact = self.0.get(name);
-        let prefixes = self.0.iter().filter(move |(key, _)| key.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix)));
-        exact.into_iter().chain(prefixes.map(|(_, found)| found)).flat_map(|found| match found {
-            OneOrMore::One(one) => std::slice::from_ref(one),
-            OneOrMore::More(more) => more,
-        })
-        .map(String::as_str)
+        let prefixes: Vec<_> =
+            self.0.iter().filter(|(key, _)| key.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix))).collect();
+        exact
+            .into_iter()
+            .chain(prefixes.into_iter().map(|(_, found)| found))
+            .flat_map(|found| match found {
+                OneOrMore::One(one) => std::slice::from_ref(one),
+                OneOrMore::More(more) => more,
+            })
+            .map(String::as_str)
     }
 
     /// The technology of the longest key that the name ends with, at the border of a domain label.
@@ -125,6 +129,7 @@ impl Names {
         std::iter::once(host).chain(labels).find_map(|suffix| self.find(suffix).next())
     }
 
+    #[cfg(test)]
     fn values(&self) -> impl Iterator<Item = &str> {
         self.0.keys().flat_map(|key| self.find(key))
     }
@@ -250,7 +255,13 @@ mod tests {
         let rules = rules();
         let around = &rules.surroundings;
         let names = rules.packages.values().chain([
-            &around.files, &around.images, &around.variables, &around.actions, &around.schemes, &around.hosts, &around.providers,
+            &around.files,
+            &around.images,
+            &around.variables,
+            &around.actions,
+            &around.schemes,
+            &around.hosts,
+            &around.providers,
         ]);
         let means = rules.technologies.values().flat_map(|technology| technology.means.iter().map(String::as_str));
         for id in names.flat_map(Names::values).chain(means) {

@@ -4,6 +4,7 @@
 //! ([`find`], [`list_active`], [`terms_at`]); what people ask for goes through functions that take a [`Principal`].
 
 mod import;
+mod overview;
 mod secrets;
 mod terms;
 
@@ -17,6 +18,7 @@ use sqlx::{PgConnection, types::Json};
 
 pub use domain::partner::SecretPurpose;
 pub use import::{ImportReport, import_files};
+pub use overview::{Overview, TermsVersion, overview, terms_history};
 pub use secrets::{Secrets, active_secrets, list_secrets, revoke_secret, set_secret};
 pub use terms::{add_terms, list_terms, terms_at};
 

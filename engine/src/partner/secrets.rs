@@ -16,7 +16,7 @@ use crate::{Engine, Error, Result, audit, secret};
 
 /// Two, so that the partner can move from the old one to the new one without losing a delivery.
 const ACTIVE_MAX: i64 = 2;
-/// 10 s: how long another process may still accept a secret that was revoked.
+/// 10 s: how long a process may still accept a secret that was revoked elsewhere.
 const CACHE_SECONDS: u64 = 10;
 /// Senders' documents allow 8 to 64 characters; fewer than 16 can be guessed.
 const SECRET_LENGTH_MIN: usize = 16;
@@ -100,7 +100,7 @@ pub async fn set_secret(
     Ok(plain)
 }
 
-/// Revokes a secret at once, here; within 10 s in other processes. A second call changes nothing.
+/// Revokes a secret: as a rule at once in this process, within 10 s everywhere. A second call changes nothing.
 ///
 /// # Errors
 /// [`Error::NotFound`] if the partner has no such secret.

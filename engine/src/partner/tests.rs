@@ -133,7 +133,7 @@ async fn an_edit_changes_what_it_names_and_is_audited_with_before_and_after(db: 
     let after = update(&engine, &WHO, &acme(), edit.clone()).await.unwrap();
     assert_eq!((after.active, after.description.as_str(), after.name.as_str()), (false, "New words", "Supabase"));
     assert_eq!(show(&engine, &WHO, &acme()).await.unwrap(), after);
-    assert!(list_active(&mut *engine.db.acquire().await.unwrap()).await.unwrap().is_empty());
+    assert!(list_active(&mut engine.db.acquire().await.unwrap()).await.unwrap().is_empty());
 
     update(&engine, &WHO, &acme(), edit).await.unwrap();
     let entries = audited(&engine, "partner.updated").await;
@@ -250,7 +250,7 @@ async fn a_secret_is_sealed_and_only_its_hint_is_listed(db: PgPool) {
     let engine = engine_with_acme(db).await;
     let plain = set_secret(&engine, &WHO, &acme(), SecretPurpose::Webhook, None).await.unwrap();
     assert_eq!(signature::check_secret(WebhookScheme::StandardWebhooks, &plain), Ok(()));
-    assert_eq!(active_secrets(&engine, &acme(), SecretPurpose::Webhook).await.unwrap(), [plain.clone()]);
+    assert_eq!(active_secrets(&engine, &acme(), SecretPurpose::Webhook).await.unwrap(), std::slice::from_ref(&plain));
     assert!(active_secrets(&engine, &acme(), SecretPurpose::Postback).await.unwrap().is_empty());
 
     let listed = list_secrets(&engine, &analyst(), &acme()).await.unwrap();

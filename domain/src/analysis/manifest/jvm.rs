@@ -37,7 +37,8 @@ pub fn gradle(path: &str, text: &str) -> Result<Manifest, String> {
     let tokens = tokens(text, Comments::Slashes);
     for (index, (line, token)) in tokens.iter().enumerate() {
         let Token::Word(word) = token else { continue };
-        let after: Vec<Token<'_>> = tokens[index + 1..].iter().map(|(_, token)| *token).filter(|token| !matches!(token, Token::Symbol('('))).take(7).collect();
+        let after: Vec<Token<'_>> =
+            tokens[index + 1..].iter().map(|(_, token)| *token).filter(|token| !matches!(token, Token::Symbol('('))).take(7).collect();
         if *word == "id" {
             if let Some(Token::Text(plugin)) = after.first() {
                 manifest.installs_command |= *plugin == "application";
@@ -48,7 +49,13 @@ pub fn gradle(path: &str, text: &str) -> Result<Manifest, String> {
         }
         let usage = match *word {
             "implementation" | "api" | "runtimeOnly" | "compile" | "compileOnly" | "runtime" => Usage::Runtime,
-            "testImplementation" | "testRuntimeOnly" | "testCompile" | "androidTestImplementation" | "annotationProcessor" | "kapt" | "ksp"
+            "testImplementation"
+            | "testRuntimeOnly"
+            | "testCompile"
+            | "androidTestImplementation"
+            | "annotationProcessor"
+            | "kapt"
+            | "ksp"
             | "developmentOnly" => Usage::Development,
             _ => continue,
         };
@@ -59,7 +66,15 @@ pub fn gradle(path: &str, text: &str) -> Result<Manifest, String> {
                     manifest.depends_at(&format!("{group}:{artifact}"), usage, *line);
                 }
             }
-            [Token::Word("group"), Token::Symbol(':' | '='), Token::Text(group), Token::Symbol(','), Token::Word("name"), Token::Symbol(':' | '='), Token::Text(artifact)] => {
+            [
+                Token::Word("group"),
+                Token::Symbol(':' | '='),
+                Token::Text(group),
+                Token::Symbol(','),
+                Token::Word("name"),
+                Token::Symbol(':' | '='),
+                Token::Text(artifact),
+            ] => {
                 manifest.depends_at(&format!("{group}:{artifact}"), usage, *line);
             }
             _ => {}
@@ -79,7 +94,8 @@ pub fn version_catalog(path: &str, text: &str) -> Result<Manifest, String> {
         let name = part("module").or(library.as_str()).map(str::to_owned).or_else(|| Some(format!("{}:{}", part("group")?, part("name")?)));
         let Some(name) = name else { continue };
         let name: Vec<&str> = name.splitn(3, ':').take(2).collect();
-        let usage = if name.iter().any(|part| part.contains("test") || part.contains("junit")) { Usage::Development } else { Usage::Runtime };
+        let usage =
+            if name.iter().any(|part| part.contains("test") || part.contains("junit")) { Usage::Development } else { Usage::Runtime };
         manifest.depends(&name.join(":"), usage, format!("libraries.{alias}"));
     }
     Ok(manifest)
@@ -128,7 +144,8 @@ mod tests {
     #[test]
     fn a_version_catalogue_names_modules_in_three_ways() {
         let text = "[libraries]\na = { module = 'io.ktor:ktor-server-core', version = '3' }\nb = { group = 'org.postgresql', name = 'postgresql' }\nc = 'io.sentry:sentry:7'\n";
-        let names: Vec<String> = version_catalog("gradle/libs.versions.toml", text).unwrap().dependencies.into_iter().map(|d| d.name).collect();
+        let names: Vec<String> =
+            version_catalog("gradle/libs.versions.toml", text).unwrap().dependencies.into_iter().map(|d| d.name).collect();
         assert_eq!(names, ["io.ktor:ktor-server-core", "org.postgresql:postgresql", "io.sentry:sentry"]);
     }
 }

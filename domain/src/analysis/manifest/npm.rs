@@ -29,7 +29,8 @@ pub fn package_json(path: &str, text: &str) -> Result<Manifest, String> {
     // What `npm init` writes is no test.
     manifest.has_test_script = scripts["test"].as_str().is_some_and(|command| !command.contains("no test specified"));
     manifest.installs_command = value["bin"].is_string() || value["bin"].is_object();
-    let has_entry = ["main", "module", "exports", "types"].iter().any(|key| !value[*key].is_null());
+    // `npm init` writes `main` into every package; the others are written by who means to publish.
+    let has_entry = ["module", "exports", "types", "files", "publishConfig"].iter().any(|key| !value[*key].is_null());
     manifest.is_importable = has_entry && value["private"] != Value::Bool(true);
     manifest.is_workspace_root = value["workspaces"].is_array() || value["workspaces"].is_object();
     manifest.package_manager = value["packageManager"].as_str().and_then(|named| {
@@ -97,7 +98,11 @@ mod tests {
 
     #[test]
     fn deno_imports_lose_their_scheme_and_version() {
-        let manifest = deno_json("deno.jsonc", "{ // tools\n \"imports\": { \"a\": \"jsr:@oak/oak@^17\", \"b\": \"npm:express@4\", \"c\": \"./x.ts\" } }").unwrap();
+        let manifest = deno_json(
+            "deno.jsonc",
+            "{ // tools\n \"imports\": { \"a\": \"jsr:@oak/oak@^17\", \"b\": \"npm:express@4\", \"c\": \"./x.ts\" } }",
+        )
+        .unwrap();
         assert_eq!(manifest.dependencies.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["@oak/oak", "express"]);
     }
 }

@@ -56,7 +56,8 @@ pub fn gemfile(path: &str, text: &str) -> Result<Manifest, String> {
         match token {
             Token::Word("gem") if is_first => {
                 let Some(Token::Text(name)) = statement().skip(1).find(|token| *token != Token::Symbol('(')) else { continue };
-                let in_statement = statement().any(|token| matches!(token, Token::Word("group" | "groups"))) && names_development(statement());
+                let in_statement =
+                    statement().any(|token| matches!(token, Token::Word("group" | "groups"))) && names_development(statement());
                 let usage = if in_statement || blocks.contains(&true) { Usage::Development } else { Usage::Runtime };
                 manifest.depends_at(name, usage, *line);
             }
@@ -119,7 +120,8 @@ pub fn composer_json(path: &str, text: &str) -> Result<Manifest, String> {
 pub fn dotnet_project(path: &str, text: &str) -> Result<Manifest, String> {
     let document = roxmltree::Document::parse(text).map_err(|error| format!("not valid XML: {error}"))?;
     let mut manifest = Manifest::new(path, Ecosystem::Dotnet);
-    let is_test = document.descendants().any(|node| node.attribute("Include").is_some_and(|include| include.starts_with("Microsoft.NET.Test.Sdk")));
+    let is_test =
+        document.descendants().any(|node| node.attribute("Include").is_some_and(|include| include.starts_with("Microsoft.NET.Test.Sdk")));
     let usage = if is_test { Usage::Development } else { Usage::Runtime };
     if let Some(sdk) = document.root_element().attribute("Sdk") {
         manifest.depends(&format!("sdk:{sdk}"), usage, "Project.Sdk");
@@ -140,7 +142,9 @@ pub fn mix_exs(path: &str, text: &str) -> Result<Manifest, String> {
     let mut manifest = Manifest::new(path, Ecosystem::Elixir);
     let tokens = tokens(text, Comments::Hash);
     for (index, window) in tokens.windows(4).enumerate() {
-        let [(line, Token::Symbol('{')), (_, Token::Symbol(':')), (_, Token::Word(name)), (_, Token::Symbol(','))] = window else { continue };
+        let [(line, Token::Symbol('{')), (_, Token::Symbol(':')), (_, Token::Word(name)), (_, Token::Symbol(','))] = window else {
+            continue;
+        };
         let tuple: Vec<Token<'_>> =
             tokens[index + 3..].iter().map(|(_, token)| *token).take_while(|token| *token != Token::Symbol('}')).collect();
         let only: Vec<Token<'_>> = tuple.iter().copied().skip_while(|token| *token != Token::Word("only")).collect();
@@ -203,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_web_sdk_and_packages_are_read_from_a_dotnet_project() {
-        let text = "<Project Sdk=\"Microsoft.NET.Sdk.Web\"><ItemGroup><PackageReference Include=\"Npgsql\" Version=\"8\"/></ItemGroup></Project>";
+        let text =
+            "<Project Sdk=\"Microsoft.NET.Sdk.Web\"><ItemGroup><PackageReference Include=\"Npgsql\" Version=\"8\"/></ItemGroup></Project>";
         let expected = [("sdk:Microsoft.NET.Sdk.Web", Usage::Runtime), ("Npgsql", Usage::Runtime)];
         assert_eq!(found(&dotnet_project("a.csproj", text).unwrap()), expected);
     }

@@ -8,11 +8,12 @@ use crate::analysis::lexer::{Comments, Token, tokens};
 /// One requirement a line; options, URLs and comments are passed over.
 pub fn requirements(path: &str, text: &str) -> Result<Manifest, String> {
     let mut manifest = Manifest::new(path, Ecosystem::Python);
-    let usage = if ["dev", "test", "lint", "doc", "ci"].iter().any(|word| words(path).any(|part| part == *word || part == format!("{word}s"))) {
-        Usage::Development
-    } else {
-        Usage::Runtime
-    };
+    let usage =
+        if ["dev", "test", "lint", "doc", "ci"].iter().any(|word| words(path).any(|part| part == *word || part == format!("{word}s"))) {
+            Usage::Development
+        } else {
+            Usage::Runtime
+        };
     for (number, line) in (1..).zip(text.lines()) {
         for name in names(line) {
             manifest.depends_at(&name, usage, number);
@@ -93,11 +94,14 @@ pub fn setup_py(path: &str, text: &str) -> Result<Manifest, String> {
             continue;
         }
         let mut depth = 0_u32;
-        for (line, token) in &tokens[index + 1..] {
+        for (offset, (line, token)) in tokens[index + 1..].iter().enumerate() {
+            let is_key = matches!(tokens.get(index + 2 + offset), Some((_, Token::Symbol(':'))));
             match token {
                 Token::Symbol('[' | '{' | '(') => depth += 1,
                 Token::Symbol(']' | '}' | ')') => depth = depth.saturating_sub(1),
-                Token::Text(requirement) if depth > 0 => names(requirement).into_iter().for_each(|name| manifest.depends_at(&name, usage, *line)),
+                Token::Text(requirement) if depth > 0 && !is_key => {
+                    names(requirement).into_iter().for_each(|name| manifest.depends_at(&name, usage, *line));
+                }
                 _ => {}
             }
             if depth == 0 {
@@ -151,7 +155,8 @@ fn names(requirement: &str) -> Vec<String> {
     }
     let name = normalised(name);
     let extras = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or("", |(extras, _)| extras);
-    let with_extras = extras.split(',').map(str::trim).filter(|extra| !extra.is_empty()).map(|extra| format!("{name}[{}]", normalised(extra)));
+    let with_extras =
+        extras.split(',').map(str::trim).filter(|extra| !extra.is_empty()).map(|extra| format!("{name}[{}]", normalised(extra)));
     let with_extras: Vec<String> = with_extras.collect();
     std::iter::once(name).chain(with_extras).collect()
 }
@@ -226,7 +231,8 @@ mod tests {
     #[test]
     fn the_tables_of_a_pyproject_are_told_apart() {
         let text = "[project]\nname='a'\ndependencies=['FastAPI[all]>=0.1']\n[project.optional-dependencies]\npg=['asyncpg']\n[dependency-groups]\ndev=['flask', {include-group='x'}]\n";
-        let expected = [("fastapi", Usage::Runtime), ("fastapi[all]", Usage::Runtime), ("asyncpg", Usage::Optional), ("flask", Usage::Development)];
+        let expected =
+            [("fastapi", Usage::Runtime), ("fastapi[all]", Usage::Runtime), ("asyncpg", Usage::Optional), ("flask", Usage::Development)];
         assert_eq!(found(&pyproject("pyproject.toml", text).unwrap()), expected);
         let text = "[tool.poetry]\nname='a'\n[tool.poetry.dependencies]\npython='^3'\ndjango={version='5',extras=['argon2']}\n[tool.poetry.group.dev.dependencies]\nflask='*'\n";
         let expected = [("django[argon2]", Usage::Runtime), ("django", Usage::Runtime), ("flask", Usage::Development)];
@@ -237,12 +243,18 @@ mod tests {
     #[test]
     fn setup_py_is_read_without_its_comments_and_never_run() {
         let text = "# install_requires=['rails']\nsetup(install_requires=[\n 'flask>=2', # 'django'\n 'redis'], extras_require={'dev': ['pytest']})";
-        assert_eq!(found(&setup_py("setup.py", text).unwrap()), [("flask", Usage::Runtime), ("redis", Usage::Runtime), ("pytest", Usage::Optional)]);
+        assert_eq!(
+            found(&setup_py("setup.py", text).unwrap()),
+            [("flask", Usage::Runtime), ("redis", Usage::Runtime), ("pytest", Usage::Optional)]
+        );
     }
 
     #[test]
     fn setup_cfg_lists_by_indentation() {
         let text = "[metadata]\nname = x\n[options]\ninstall_requires =\n    flask>=2\n    redis\npackages = find:\n[options.extras_require]\ndev = pytest\n";
-        assert_eq!(found(&setup_cfg("setup.cfg", text).unwrap()), [("flask", Usage::Runtime), ("redis", Usage::Runtime), ("pytest", Usage::Optional)]);
+        assert_eq!(
+            found(&setup_cfg("setup.cfg", text).unwrap()),
+            [("flask", Usage::Runtime), ("redis", Usage::Runtime), ("pytest", Usage::Optional)]
+        );
     }
 }

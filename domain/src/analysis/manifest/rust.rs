@@ -57,7 +57,8 @@ fn features(dependency: &Value) -> impl Iterator<Item = &str> {
 /// Gives each member of a workspace the features of the dependencies that it inherits.
 pub fn inherit_features(manifests: &mut [Manifest]) {
     let mut shared: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for dependency in manifests.iter().filter(|manifest| manifest.ecosystem == Ecosystem::Rust).flat_map(|manifest| &manifest.dependencies) {
+    for dependency in manifests.iter().filter(|manifest| manifest.ecosystem == Ecosystem::Rust).flat_map(|manifest| &manifest.dependencies)
+    {
         if let Some((name, feature)) = dependency.name.strip_prefix("workspace:").and_then(|rest| rest.split_once('[')) {
             shared.entry(name.to_owned()).or_default().push(feature.trim_end_matches(']').to_owned());
         }
@@ -83,8 +84,13 @@ mod tests {
 
     #[test]
     fn a_member_inherits_the_features_of_its_workspace() {
-        let root = cargo_toml("Cargo.toml", "[workspace]\nmembers=['a']\n[workspace.dependencies]\nsqlx={version='0.9',features=['postgres']}\naxum='0.8'").unwrap();
-        let member = cargo_toml("a/Cargo.toml", "[package]\nname='a'\n[dependencies]\nsqlx.workspace=true\n[dev-dependencies]\ninsta='1'").unwrap();
+        let root = cargo_toml(
+            "Cargo.toml",
+            "[workspace]\nmembers=['a']\n[workspace.dependencies]\nsqlx={version='0.9',features=['postgres']}\naxum='0.8'",
+        )
+        .unwrap();
+        let member =
+            cargo_toml("a/Cargo.toml", "[package]\nname='a'\n[dependencies]\nsqlx.workspace=true\n[dev-dependencies]\ninsta='1'").unwrap();
         let mut manifests = [root, member];
         inherit_features(&mut manifests);
         assert!(manifests[0].is_workspace_root && manifests[0].dependencies.is_empty(), "what no member uses is not used");
@@ -94,7 +100,11 @@ mod tests {
 
     #[test]
     fn a_renamed_dependency_is_known_by_its_package() {
-        let manifest = cargo_toml("Cargo.toml", "[dependencies]\nweb = { package = 'axum', version = '0.8' }\ndb = { package = 'sqlx', version = '0.9', optional = true }").unwrap();
+        let manifest = cargo_toml(
+            "Cargo.toml",
+            "[dependencies]\nweb = { package = 'axum', version = '0.8' }\ndb = { package = 'sqlx', version = '0.9', optional = true }",
+        )
+        .unwrap();
         let found: Vec<_> = manifest.dependencies.iter().map(|d| (d.name.as_str(), d.usage)).collect();
         assert_eq!(found, [("sqlx", Usage::Optional), ("axum", Usage::Runtime)]);
     }

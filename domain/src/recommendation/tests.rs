@@ -1,0 +1,198 @@
+//! Offers for real-looking projects, and the laws of the ranking.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    analysis::{SourceFile, analyze},
+    partner::{AuthType, Priors},
+};
+
+fn partner(id: &str, category: &str, average_value: i64, rate_percent: i64) -> (Partner, TermsValues) {
+    let mut name = id.to_owned();
+    name[..1].make_ascii_uppercase();
+    let partner = Partner {
+        partner_id: id.parse().unwrap(),
+        name: id.into(),
+        display_name: name,
+        description: "Does things. And more.".into(),
+        category: category.into(),
+        homepage_url: format!("https://{id}.example"),
+        api_base_url: format!("https://api.{id}.example"),
+        auth_type: AuthType::ApiKey,
+        tier: 1,
+        active: true,
+        integration_methods: Vec::new(),
+        success_metrics: Vec::new(),
+        webhook_events: Vec::new(),
+        priors: Priors {
+            conversion_rate: Decimal::new(5, 2),
+            conversion_rate_weight: Decimal::from(100),
+            average_value: Decimal::from(average_value),
+            success_multiplier: Decimal::new(12, 1),
+        },
+    };
+    let terms = TermsValues {
+        commission_rate: Decimal::new(rate_percent, 2),
+        success_bonus_rate: Decimal::ZERO,
+        multiplier_cap: Decimal::from(3),
+        attribution_window_hours: 24,
+        hold_period_days: 30,
+        adjustment_window_days: 90,
+        payout_currency: Currency::USD,
+    };
+    (partner, terms)
+}
+
+fn three() -> Vec<(Partner, TermsValues)> {
+    vec![partner("supabase", "database", 25, 20), partner("railway", "hosting", 20, 15), partner("figma", "design", 15, 10)]
+}
+
+fn analysis_of(files: &[(&str, &str)]) -> Analysis {
+    let files: Vec<SourceFile> = files
+        .iter()
+        .map(|(path, content)| SourceFile { path: (*path).into(), size: content.len() as u64, content: Some((*content).into()) })
+        .collect();
+    analyze(&files)
+}
+
+fn nextjs(more: &[(&str, &str)]) -> Analysis {
+    let manifest = r#"{ "private": true, "scripts": {"start": "next start"}, "dependencies": {"next": "15", "@prisma/client": "6"} }"#;
+    let mut files = vec![("package.json", manifest), ("app/page.tsx", "export default () => <p/>")];
+    files.extend(more);
+    analysis_of(&files)
+}
+
+fn order(offers: &[Offer]) -> Vec<&str> {
+    offers.iter().map(|offer| offer.partner_id.as_str()).collect()
+}
+
+#[test]
+fn prisma_without_a_hosted_database_is_the_reason_for_one() {
+    let offers = rank(&nextjs(&[]), &three(), &History::new(), &Settings::default());
+    assert_eq!(order(&offers), ["supabase", "railway", "figma"]);
+    assert_eq!(offers[0].reasons[0].text, "your project uses Prisma with no hosted database");
+    assert_eq!(offers[0].reasons[0].evidence[0].to_string(), "package.json dependencies.@prisma/client");
+    assert_eq!(offers[0].positioning, "Supabase hosts the database behind your Prisma code.");
+    assert_eq!((offers[0].cta_text.as_str(), offers[0].urgency), ("Create a database with Supabase", Urgency::High));
+    assert!(offers.iter().all(|offer| offer.down_ranked.is_none()));
+}
+
+#[test]
+fn revenue_never_puts_a_filled_category_on_top() {
+    let analysis = nextjs(&[(".env.example", "DATABASE_URL=postgres://u:p@ep-x.aws.neon.tech/db\n")]);
+    let mut partners = three();
+    partners[0].0.priors.average_value = Decimal::from(1_000_000);
+    let offers = rank(&analysis, &partners, &History::new(), &Settings::default());
+    assert_eq!(order(&offers), ["railway", "figma", "supabase"]);
+    assert_eq!(offers[2].down_ranked.as_deref(), Some("your project already uses Neon as its hosted database"));
+    assert_eq!(offers[2].reasons[0].evidence[0].path, ".env.example");
+    assert!(offers[2].score < 0.5 && offers[1].score >= 0.5);
+}
+
+#[test]
+fn a_partner_that_is_in_use_already_says_so() {
+    let analysis = nextjs(&[("supabase/config.toml", "project_id='x'")]);
+    let offers = rank(&analysis, &three(), &History::new(), &Settings::default());
+    let last = offers.last().unwrap();
+    assert_eq!((last.partner_id.as_str(), last.down_ranked.as_deref()), ("supabase", Some("your project already uses Supabase")));
+}
+
+#[test]
+fn a_library_is_offered_nothing_as_fit() {
+    let analysis = analysis_of(&[("Cargo.toml", "[package]\nname='x'\n[lib]\n"), ("src/lib.rs", "pub fn f() {}")]);
+    let offers = rank(&analysis, &three(), &History::new(), &Settings::default());
+    assert!(offers.iter().all(|offer| offer.down_ranked.is_some()), "{offers:?}");
+    assert_eq!(offers[0].down_ranked.as_deref(), Some("a library does not call for a design tool"));
+}
+
+#[test]
+fn expected_revenue_is_exact_and_rounded_once() {
+    // 5 % × (25.00 × 20 %) × 1.2 = 0.30
+    let offers = rank(&nextjs(&[]), &three(), &History::new(), &Settings::default());
+    assert_eq!((offers[0].expected_revenue_minor, offers[0].currency), (30, Currency::USD));
+    // 100 imagined and 100 real clicks with 15 conversions: 20 / 200; average (10 × 500 + 15 × 1000) / 25 = 800; × 1.2 = 96
+    let history = History::from([("supabase".parse().unwrap(), PartnerHistory { clicks: 100, conversions: 15, commission_minor: 15_000 })]);
+    let offers = rank(&nextjs(&[]), &three(), &history, &Settings::default());
+    assert_eq!(offers[0].expected_revenue_minor, 96);
+    let probability = offers[0].conversion_probability;
+    assert!((probability.mean - 0.1).abs() < 1e-12 && probability.low < 0.1 && probability.high > 0.1);
+}
+
+#[test]
+fn the_multiplier_is_capped_by_the_terms() {
+    let mut partners = three();
+    partners[0].0.priors.success_multiplier = Decimal::from(9);
+    let offers = rank(&nextjs(&[]), &partners, &History::new(), &Settings::default());
+    assert_eq!(offers[0].expected_revenue_minor, 75);
+}
+
+#[test]
+fn the_weight_of_revenue_is_a_setting() {
+    // Hosting is needed a little less than a database, and would pay more.
+    let mut partners = three();
+    partners[1].0.priors.average_value = Decimal::from(100);
+    let first = |revenue_weight: f64| {
+        let settings = Settings { revenue_weight, ..Settings::default() };
+        rank(&nextjs(&[]), &partners, &History::new(), &settings)[0].partner_id.to_string()
+    };
+    assert_eq!((first(1.0).as_str(), first(0.0).as_str()), ("railway", "supabase"));
+}
+
+#[test]
+fn currencies_are_never_compared() {
+    let mut partners = three();
+    partners[0].1.payout_currency = "JPY".parse().unwrap();
+    partners[0].0.priors.average_value = Decimal::from(3000);
+    let offers = rank(&nextjs(&[]), &partners, &History::new(), &Settings::default());
+    let supabase = offers.iter().find(|offer| offer.partner_id.as_str() == "supabase").unwrap();
+    assert_eq!((supabase.expected_revenue_minor, supabase.currency.code()), (36, "JPY"));
+    assert!(supabase.score <= 1.0);
+}
+
+#[test]
+fn an_unknown_category_or_an_inactive_partner_does_not_win() {
+    let mut partners = three();
+    partners[0].0.active = false;
+    partners.push(partner("quantum", "teleportation", 100_000, 50));
+    let offers = rank(&nextjs(&[]), &partners, &History::new(), &Settings::default());
+    assert_eq!(order(&offers), ["railway", "figma", "quantum"]);
+    assert_eq!(offers[2].positioning, "Does things.");
+}
+
+#[test]
+fn an_amount_beyond_64_bits_counts_for_nothing() {
+    let mut partners = three();
+    partners[0].0.priors.average_value = Decimal::MAX;
+    let offers = rank(&nextjs(&[]), &partners, &History::new(), &Settings::default());
+    assert_eq!(offers.iter().find(|offer| offer.partner_id.as_str() == "supabase").unwrap().expected_revenue_minor, 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_ranking_is_total_and_does_not_depend_on_the_order_of_partners(
+        values in prop::collection::vec((0_i64..1000, 0_i64..100, prop::sample::select(vec!["database", "hosting", "design", "auth", "other"])), 1..8),
+        clicks in 0_u64..10_000, conversions in 0_u64..12_000, rotate in 0_usize..8,
+    ) {
+        let analysis = nextjs(&[]);
+        let mut partners: Vec<_> = values.iter().enumerate().map(|(index, (value, rate, category))| partner(&format!("partner-{index}"), category, *value, *rate)).collect();
+        let history = History::from([("partner-0".parse().unwrap(), PartnerHistory { clicks, conversions, commission_minor: 77 })]);
+        let offers = rank(&analysis, &partners, &history, &Settings::default());
+        let count = partners.len();
+        partners.rotate_left(rotate % count);
+        prop_assert_eq!(&offers, &rank(&analysis, &partners, &history, &Settings::default()));
+
+        let mut fit_ended = false;
+        for offer in &offers {
+            prop_assert!((0.0..=1.0).contains(&offer.score) && (0.0..=1.0).contains(&offer.fit.value));
+            let probability = offer.conversion_probability;
+            prop_assert!(0.0 <= probability.low && probability.low <= probability.high && probability.high <= 1.0);
+            prop_assert!(offer.expected_revenue_minor >= 0 && !offer.reasons.is_empty());
+            fit_ended |= offer.down_ranked.is_some();
+            prop_assert!(!fit_ended || offer.down_ranked.is_some(), "a fit partner below one that is not");
+        }
+    }
+}

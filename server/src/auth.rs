@@ -1,0 +1,92 @@
+//! Finds out who asks: a session cookie, a bearer token, or nobody.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Method, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use domain::{Problem, auth::Principal};
+use engine::Engine;
+
+use crate::problem::ApiError;
+
+pub const SESSION_COOKIE: &str = "orchestrator_session";
+
+/// Leaves a [`Principal`] in the request. A token that is not valid is refused rather than taken for nobody; a session
+/// that has ended is nobody, so that the page can ask to sign in.
+///
+/// A cookie is sent by the browser whoever wrote the page, so that changes under it must come from our own pages.
+pub async fn identify(State(engine): State<Engine>, mut request: Request, next: Next) -> Response {
+    let principal = match principal(&engine, request.headers(), request.method()).await {
+        Ok(principal) => principal,
+        Err(error) => return error.into_response(),
+    };
+    request.extensions_mut().insert(principal);
+    next.run(request).await
+}
+
+async fn principal(engine: &Engine, headers: &HeaderMap, method: &Method) -> Result<Principal, ApiError> {
+    if let Some(value) = text(headers, header::AUTHORIZATION.as_str()) {
+        let token = value.strip_prefix("Bearer ").unwrap_or_default();
+        let found = engine::api_token::authenticate(engine, token).await?;
+        return found.ok_or_else(|| Problem::new(401, "unauthenticated", "not signed in").detail("the bearer token is not valid").into());
+    }
+    let Some(token) = cookie(headers, SESSION_COOKIE) else { return Ok(Principal::Anonymous) };
+    if !method.is_safe() && !is_same_origin(headers) {
+        return Err(Problem::new(403, "cross_site", "not allowed").detail("changes must come from a page of this site").into());
+    }
+    Ok(engine::operator::authenticate(engine, token).await?.unwrap_or(Principal::Anonymous))
+}
+
+pub fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The value of a cookie.
+pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Browsers say where a request comes from; older ones at least name its origin.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    if let Some(site) = text(headers, "sec-fetch-site") {
+        return matches!(site, "same-origin" | "none");
+    }
+    match (text(headers, "origin"), text(headers, "host")) {
+        (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, origin_host)| origin_host == host),
+        // no browser: programs that send cookies do so on purpose
+        _ => text(headers, "referer").is_none(),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others_and_not_by_its_prefix() {
+        let headers = headers(&[("cookie", "a=1; orchestrator_session_old=x; orchestrator_session=abc")]);
+        assert_eq!(cookie(&headers, SESSION_COOKIE), Some("abc"));
+        assert_eq!(cookie(&headers, "missing"), None);
+    }
+
+    #[test]
+    fn changes_from_other_sites_are_seen() {
+        assert!(is_same_origin(&headers(&[("sec-fetch-site", "same-origin")])));
+        assert!(!is_same_origin(&headers(&[("sec-fetch-site", "cross-site")])));
+        assert!(!is_same_origin(&headers(&[("sec-fetch-site", "same-site")])));
+        assert!(is_same_origin(&headers(&[("origin", "http://127.0.0.1:3000"), ("host", "127.0.0.1:3000")])));
+        assert!(!is_same_origin(&headers(&[("origin", "https://evil.example"), ("host", "127.0.0.1:3000")])));
+    }
+}

@@ -1,0 +1,193 @@
+//! The command line. Each command finds the installation's services by itself, starting the private ones if need be.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use domain::{auth::Role, money::Money};
+use engine::Engine;
+
+use crate::{admin, serve, settings::Installation, simulate};
+
+/// What a command ends with: its exit code, or an error that is printed with its causes.
+pub type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Parser)]
+#[command(name = "orchestrator", version, about = "Recommends partner tools, tracks what they earn, and keeps the books")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the web pages, the API, redirects and webhooks, and work off the queue
+    Serve(serve::ServeArgs),
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Partners in files
+    #[command(subcommand)]
+    Partners(PartnersCommand),
+    /// The books
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Derive a commission again from its events and show the arithmetic
+    Explain {
+        /// The commission's id, its conversion's id, or the partner's id of the conversion
+        commission: String,
+    },
+    /// Analyse a project folder and print the result as JSON
+    Analyze { path: PathBuf },
+    /// Sites of developers
+    #[command(subcommand)]
+    Sites(admin::SitesCommand),
+    /// Secrets of partners
+    #[command(subcommand)]
+    Secret(admin::SecretCommand),
+    /// People who may sign in
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Tokens for the API
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Send journeys with known truth to a running server, or fill in demo history
+    Simulate(simulate::SimulateArgs),
+}
+
+#[derive(Subcommand)]
+enum PartnersCommand {
+    /// Check all files of a folder and import the partners that are not in the database yet
+    Import {
+        #[arg(default_value = "partners")]
+        folder: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum LedgerCommand {
+    /// Check every seal and balance, and derive every commission again; exits 1 if anything does not hold
+    Verify,
+    /// Show what each account holds
+    Balances,
+}
+
+#[derive(Subcommand)]
+enum AdminCommand {
+    /// Add a person who may sign in; the password is read from ORCHESTRATOR_ADMIN_PASSWORD, or made and printed
+    Create {
+        email: String,
+        #[arg(long, default_value = "operator", value_parser = parse_role)]
+        role: Role,
+    },
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Make an API token and print it, once
+    Create {
+        name: String,
+        /// What it may do, such as sites:write
+        #[arg(long = "scope", required = true)]
+        scopes: Vec<String>,
+    },
+}
+
+fn parse_role(text: &str) -> Result<Role, String> {
+    match text {
+        "owner" => Ok(Role::Owner),
+        "operator" => Ok(Role::Operator),
+        "analyst" => Ok(Role::Analyst),
+        other => Err(format!("`{other}` is none of owner, operator, analyst")),
+    }
+}
+
+pub fn run() -> ExitCode {
+    let command = Cli::parse().command;
+    match run_command(command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_command(command: Command) -> Outcome {
+    if let Command::Analyze { path } = command {
+        let analysis = engine::analysis::analyze_path(&path)?;
+        println!("{}", serde_json::to_string_pretty(&analysis)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    serve::start_logging(matches!(command, Command::Serve(_)));
+    // The private services are started from this thread, since they end with the thread that started them.
+    let installation = Installation::find()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(run_connected(command, &installation));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    outcome
+}
+
+async fn run_connected(command: Command, installation: &Installation) -> Outcome {
+    if let Command::Serve(args) = command {
+        return serve::run(args, installation).await;
+    }
+    let engine = installation.connect().await?;
+    engine::MIGRATOR.run(&engine.db).await?;
+    match command {
+        Command::Serve(_) | Command::Analyze { .. } => unreachable!("handled before"),
+        Command::Migrate => println!("the schema is up to date"),
+        Command::Partners(PartnersCommand::Import { folder }) => println!("{}", engine::partner::import_files(&engine, &folder).await?),
+        Command::Ledger(LedgerCommand::Verify) => return verify(&engine).await,
+        Command::Ledger(LedgerCommand::Balances) => balances(&engine).await?,
+        Command::Explain { commission } => return explain(&engine, &commission).await,
+        Command::Sites(command) => admin::sites(&engine, command).await?,
+        Command::Secret(command) => admin::secret(&engine, command).await?,
+        Command::Admin(AdminCommand::Create { email, role }) => admin::create_operator(&engine, &email, role).await?,
+        Command::Token(TokenCommand::Create { name, scopes }) => admin::create_token(&engine, &name, scopes).await?,
+        Command::Simulate(args) => return simulate::run(args, &engine).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn verify(engine: &Engine) -> Outcome {
+    let report = engine::ledger::verify(engine).await?;
+    for finding in &report.findings {
+        println!("{}: {}", finding.subject, finding.what);
+    }
+    println!("{} ledger transactions and {} commissions checked, {} findings", report.transactions, report.commissions, report.findings.len());
+    Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn balances(engine: &Engine) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    for balance in engine::ledger::balances(engine).await? {
+        let amount = Money::new(balance.amount_minor, balance.currency.parse()?);
+        println!("{:<20} {amount:>20}", balance.account);
+    }
+    Ok(())
+}
+
+async fn explain(engine: &Engine, id: &str) -> Outcome {
+    let found = engine::commission::explain(engine, id).await?;
+    let money = |minor| Money::new(minor, found.currency);
+    let receipt = &found.derived.receipt;
+    println!("commission {} of {} for conversion {}", found.commission_id, found.partner_id, found.conversion_id);
+    println!("  happened    {}, under terms version {}", receipt.occurred_at.to_rfc3339(), receipt.terms_version);
+    println!("  state       {}, held until {}", found.state, found.hold_until.format("%Y-%m-%d"));
+    for step in &receipt.steps {
+        println!("  {step}");
+    }
+    println!("  rounding    {}", receipt.rounding);
+    println!("  derived     {} + {} bonus", money(found.derived.final_minor), money(found.derived.bonus_minor));
+    println!("  booked      {} + {} bonus", money(found.booked.final_minor), money(found.booked.bonus_minor));
+    if found.agrees() {
+        println!("  the ledger, the saved rating and the derivation agree");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("  saved       {} + {} bonus", money(found.saved.final_minor), money(found.saved.bonus_minor));
+    println!("  THEY DIFFER");
+    Ok(ExitCode::FAILURE)
+}

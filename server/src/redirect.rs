@@ -1,0 +1,142 @@
+//! `/r/{code}`: record the click, send the visitor on. And the same for server-side callers, `POST /api/v1/clicks`.
+
+use std::net::SocketAddr;
+
+use axum::{
+    Extension, Json,
+    extract::{ConnectInfo, Path, Query, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use domain::{Problem, RecommendationId, SessionId, auth::Principal};
+use engine::{
+    Engine, Error,
+    click::{self, Visit},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    auth::{cookie, text},
+    problem::ApiResult,
+};
+
+const SESSION_COOKIE: &str = "p4s_session";
+
+/// 90 days: longer than any attribution window that partners commonly use.
+const SESSION_SECONDS: u32 = 90 * 24 * 60 * 60;
+
+#[derive(Deserialize)]
+pub struct FollowQuery {
+    rid: Option<String>,
+}
+
+/// Answers 302 once the click is durable. HEAD and prefetches are redirected without being counted.
+pub async fn follow(
+    State(engine): State<Engine>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(code): Path<String>,
+    Query(query): Query<FollowQuery>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let visit = Visit {
+        source_url: text(&headers, "referer"),
+        user_agent: text(&headers, "user-agent"),
+        ip: Some(peer.ip()),
+        session_id: cookie(&headers, SESSION_COOKIE).and_then(|value| value.parse::<SessionId>().ok()),
+        private: text(&headers, "dnt") == Some("1") || text(&headers, "sec-gpc") == Some("1"),
+        prefetch: method == Method::HEAD || is_prefetch(&headers),
+        server_side: false,
+        country: text(&headers, "cf-ipcountry").or_else(|| text(&headers, "x-country")),
+        recommendation_id: query.rid.and_then(|id| id.parse::<RecommendationId>().ok()),
+    };
+    match click::follow(&engine, &code, visit).await {
+        Ok(redirect) => {
+            let mut answer = StatusCode::FOUND.into_response();
+            let headers = answer.headers_mut();
+            let Ok(location) = HeaderValue::from_str(&redirect.location) else { return nowhere(StatusCode::NOT_FOUND) };
+            headers.insert(header::LOCATION, location);
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
+            if let Some(session_id) = redirect.new_session {
+                let value = format!("{SESSION_COOKIE}={session_id}; Path=/; Max-Age={SESSION_SECONDS}; HttpOnly; SameSite=Lax");
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    headers.insert(header::SET_COOKIE, value);
+                }
+            }
+            answer
+        }
+        Err(Error::NotFound { .. }) => nowhere(StatusCode::NOT_FOUND),
+        Err(error) => {
+            tracing::error!(error = ?error, "a redirect failed");
+            nowhere(StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
+}
+
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    ["purpose", "sec-purpose", "x-moz", "x-purpose"]
+        .iter()
+        .filter_map(|name| text(headers, name))
+        .any(|value| value.contains("prefetch") || value.contains("prerender") || value.contains("preview"))
+}
+
+/// A page for people who followed a link that leads nowhere. It never forwards to an address from the request.
+fn nowhere(status: StatusCode) -> Response {
+    let (title, words) = if status == StatusCode::NOT_FOUND {
+        ("This link is no longer active", "The offer behind it has ended, or the address was mistyped. You can close this page and go back to where you came from.")
+    } else {
+        ("Please try again in a moment", "We could not look this link up just now. Reloading the page in a few seconds usually helps.")
+    };
+    let page = include_str!("nowhere.html").replace("{title}", title).replace("{words}", words);
+    (status, [(header::CACHE_CONTROL, "no-store")], Html(page)).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewClick {
+    referral_code: String,
+    source_url: Option<String>,
+    user_agent: Option<String>,
+    session_id: Option<SessionId>,
+    ip: Option<std::net::IpAddr>,
+    recommendation_id: Option<RecommendationId>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedClick {
+    click_id: Option<String>,
+    partner_id: domain::PartnerId,
+    attribution_window_hours: u32,
+    session_id: Option<SessionId>,
+    location: String,
+}
+
+/// Records a click for a caller that redirects its visitor itself. Needs the scope `clicks:write`.
+pub async fn record(State(engine): State<Engine>, Extension(who): Extension<Principal>, Json(new): Json<NewClick>) -> ApiResult<(StatusCode, Json<RecordedClick>)> {
+    if !who.has_scope("clicks:write") {
+        return Err(Problem::new(403, "forbidden", "not allowed").detail("this needs an API token with the scope clicks:write").into());
+    }
+    let visit = Visit {
+        source_url: new.source_url.as_deref(),
+        user_agent: new.user_agent.as_deref(),
+        ip: new.ip,
+        session_id: new.session_id,
+        server_side: new.user_agent.is_none(),
+        recommendation_id: new.recommendation_id,
+        ..Visit::default()
+    };
+    let redirect = click::follow(&engine, &new.referral_code, visit).await?;
+    if redirect.durability == click::Durability::Lost {
+        return Err(Problem::new(503, "unavailable", "temporarily unavailable").detail("the click could not be stored; try again").into());
+    }
+    let recorded = RecordedClick {
+        click_id: redirect.click_token,
+        partner_id: redirect.partner_id,
+        attribution_window_hours: redirect.window_hours,
+        session_id: redirect.new_session.or(new.session_id),
+        location: redirect.location,
+    };
+    Ok((StatusCode::CREATED, Json(recorded)))
+}

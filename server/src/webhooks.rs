@@ -1,0 +1,50 @@
+//! `POST /webhooks/{partner}/{path}`: what partners send.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use domain::{Problem, webhook::BODY_LIMIT};
+use engine::{
+    Engine,
+    webhook::{self, Refusal},
+};
+use serde::Serialize;
+
+use crate::{auth::text, problem::ApiError};
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+struct Acknowledged {
+    id: domain::WebhookDeliveryId,
+    /// The message came before; it has no second effect.
+    duplicate: bool,
+}
+
+/// Answers 200 once the raw body is durable. Processing follows off the queue.
+pub async fn receive(State(engine): State<Engine>, Path((partner, path)): Path<(String, String)>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else { return refuse(&Refusal::TooLarge, &partner, &path) };
+    match webhook::receive(&engine, &partner, &path, |name| text(&parts.headers, name), &body).await {
+        Ok(receipt) => {
+            (StatusCode::OK, Json(Acknowledged { id: receipt.webhook_delivery_id, duplicate: receipt.duplicate })).into_response()
+        }
+        Err(Refusal::Engine(error)) => ApiError::from(error).into_response(),
+        Err(refusal) => refuse(&refusal, &partner, &path),
+    }
+}
+
+fn refuse(refusal: &Refusal, partner: &str, path: &str) -> Response {
+    tracing::info!(partner.id = partner, webhook.path = path, refusal = %refusal, "refused a webhook");
+    let problem = match refusal {
+        Refusal::Unknown { .. } => Problem::new(404, "not_found", "not found"),
+        Refusal::TooLarge => Problem::new(413, "too_large", "body too large"),
+        Refusal::Signature(_) => Problem::new(401, "invalid_signature", "the signature does not hold"),
+        Refusal::Malformed(invalid) => Problem::new(400, "malformed", "malformed body").field(&invalid.field),
+        Refusal::Engine(_) => Problem::new(500, "internal", "internal error"),
+    };
+    ApiError(problem.detail(refusal.to_string())).into_response()
+}
