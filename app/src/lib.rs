@@ -1,9 +1,10 @@
 //! What a person sees: pages, components and server functions.
 //!
 //! `pages/` holds a file per route that reads the URL, owns its resources and actions, and lays out. `components/` take
-//! values and callbacks and fetch nothing. `api/` has the server functions by feature, `charts/` draws SVG on the server,
-//! [`live`] tells pages what changed. To add a page: write it in `pages/`, give it a route below, and, if it belongs in
-//! the menu, a link in `components/nav.rs`.
+//! values and callbacks and fetch nothing. `api/` has the server functions by feature, `charts/` draws SVG on the server
+//! and `panels/` renders read-only panels there, [`live`] tells pages what changed. To add a page: write it in `pages/`, give it a route below, and, if it belongs in
+//! the menu, a link in `components/nav.rs`. Routes are rendered in one piece (`SsrMode::Async`): figures take milliseconds, and the
+//! page is then complete without script and has the right status.
 
 // Views are deeply nested types.
 #![recursion_limit = "512"]
@@ -15,10 +16,13 @@ pub mod components;
 mod error;
 pub mod live;
 pub mod pages;
+#[cfg(feature = "ssr")]
+pub mod panels;
 
 use leptos::{hydration::HydrationScripts, prelude::*};
 use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
 use leptos_router::{
+    SsrMode,
     components::{Route, Router, Routes},
     path,
 };
@@ -26,7 +30,7 @@ use leptos_router::{
 pub use error::AppError;
 
 use components::Frame;
-use pages::{DashboardPage, NotFoundPage, SignInPage};
+use pages::{DashboardPage, DeliveriesPage, DeliveryPage, NotFoundPage, PartnerPage, PartnersPage, SignInPage};
 
 /// The HTML document around the app.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
@@ -65,8 +69,12 @@ pub fn App() -> impl IntoView {
         <Router>
             <Frame viewer>
                 <Routes fallback=NotFoundPage>
-                    <Route path=path!("/") view=DashboardPage/>
-                    <Route path=path!("/sign-in") view=SignInPage/>
+                    <Route path=path!("/") view=DashboardPage ssr=SsrMode::Async/>
+                    <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async/>
+                    <Route path=path!("/partners") view=PartnersPage ssr=SsrMode::Async/>
+                    <Route path=path!("/partners/:id") view=PartnerPage ssr=SsrMode::Async/>
+                    <Route path=path!("/deliveries") view=DeliveriesPage ssr=SsrMode::Async/>
+                    <Route path=path!("/deliveries/:id") view=DeliveryPage ssr=SsrMode::Async/>
                 </Routes>
             </Frame>
         </Router>

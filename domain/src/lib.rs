@@ -19,6 +19,7 @@ pub mod problem;
 pub mod recommendation;
 pub mod referral_code;
 pub mod signature;
+pub mod site;
 pub mod webhook;
 
 pub use id::*;

@@ -4,6 +4,7 @@
 //! [`Principal`](domain::auth::Principal) who asks and authorise it themselves. Status codes, headers and HTML are absent here.
 
 pub mod agent;
+pub mod analysis;
 pub mod api_token;
 pub mod attribution;
 pub mod audit;
@@ -14,17 +15,20 @@ pub mod commission;
 pub mod conversion;
 pub mod dashboard;
 pub mod error;
+pub mod history;
 pub mod ip_hash;
 pub mod ledger;
 pub mod live;
 pub mod operator;
 pub mod partner;
+pub mod recommendation;
 pub mod referral_code;
 pub mod reversal;
 pub mod rollup;
 pub mod secret;
 pub mod settings;
 pub mod simulation;
+pub mod site;
 pub mod success;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -62,6 +66,7 @@ pub struct Engine {
     pub secrets: partner::Secrets,
     pub ip_keys: moka::sync::Cache<NaiveDate, [u8; 32]>,
     pub clicks: click::Recorder,
+    pub recommender: recommendation::Recommender,
     /// Wakes a worker: something is in the queue.
     pub work: Arc<Notify>,
     /// Wakes the sealer: something was booked.
@@ -96,6 +101,7 @@ impl Engine {
         Self {
             live: live::Live::new(redis.clone()),
             clicks: click::Recorder::start(click::Store::new(clicks_db, redis.clone(), shard)),
+            recommender: recommendation::Recommender::new(db.clone()),
             db,
             redis,
             clock: Clock::default(),

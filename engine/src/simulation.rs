@@ -94,9 +94,10 @@ async fn plant_developers(engine: &Engine, sites: &[NewSite]) -> Result<HashMap<
     )
     .execute(&engine.db)
     .await?;
-    let rows = sqlx::query!(r#"select user_ref, developer_id as "developer_id: DeveloperId" from developers where user_ref = any($1)"#, &names)
-        .fetch_all(&engine.db)
-        .await?;
+    let rows =
+        sqlx::query!(r#"select user_ref, developer_id as "developer_id: DeveloperId" from developers where user_ref = any($1)"#, &names)
+            .fetch_all(&engine.db)
+            .await?;
     Ok(rows.into_iter().map(|row| (row.user_ref, row.developer_id)).collect())
 }
 

@@ -147,7 +147,7 @@ async fn run_connected(command: Command, installation: &Installation) -> Outcome
         Command::Sites(command) => admin::sites(&engine, command).await?,
         Command::Secret(command) => admin::secret(&engine, command).await?,
         Command::Admin(AdminCommand::Create { email, role }) => admin::create_operator(&engine, &email, role).await?,
-        Command::Token(TokenCommand::Create { name, scopes }) => admin::create_token(&engine, &name, scopes).await?,
+        Command::Token(TokenCommand::Create { name, scopes }) => admin::create_token(&engine, &name, &scopes).await?,
         Command::Simulate(args) => return simulate::run(args, &engine).await,
     }
     Ok(ExitCode::SUCCESS)

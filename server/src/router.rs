@@ -17,7 +17,7 @@ use leptos_axum::{LeptosRoutes, generate_route_list};
 use tokio::sync::watch;
 use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
 
-use crate::{api, auth, events, health, postback, redirect, webhooks};
+use crate::{api, auth, demo, embed, events, health, postback, redirect, webhooks};
 
 #[derive(Clone, FromRef)]
 pub struct AppState {
@@ -37,6 +37,10 @@ pub fn router(state: AppState) -> Router {
         .route("/r/{code}", get(redirect::follow))
         .route("/webhooks/{partner}/{path}", post(webhooks::receive))
         .route("/postback/{partner}", any(postback::receive))
+        .route("/demo", get(demo::show))
+        .route("/demo/style.css", get(demo::style))
+        .route("/embed/{site}", get(embed::show))
+        .merge(api::open_routes())
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics));

@@ -1,6 +1,6 @@
 //! What the scripts `run`, `test` and `setup` need beyond cargo: `cargo run --profile tool -p xtask -- COMMAND`.
 //!
-//! - `front`: build the browser bundle into `target/site`, see [`front`];
+//! - `front`: build the browser bundle into `target/site`, see [`front`]; with `--any-size` even if it is over its budget;
 //! - `services -- COMMAND...`: run a command with a Postgres and a Redis of its own, named by `DATABASE_URL` and `REDIS_URL`;
 //! - `sqlx-prepare`, `sqlx-check`: write, or compare, the folder `.sqlx` with the types of all SQL queries, see [`sqlx`].
 
@@ -18,13 +18,14 @@ use std::{
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-const USAGE: &str = "usage: xtask front | services -- COMMAND... | sqlx-prepare | sqlx-check";
+const USAGE: &str = "usage: xtask front [--any-size] | services -- COMMAND... | sqlx-prepare | sqlx-check";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["front"] => front::build().map(|()| ExitCode::SUCCESS),
+        ["front"] => front::build(true).map(|()| ExitCode::SUCCESS),
+        ["front", "--any-size"] => front::build(false).map(|()| ExitCode::SUCCESS),
         ["services", "--", command @ ..] if !command.is_empty() => services::run(command),
         ["sqlx-prepare"] => sqlx::prepare().map(|()| ExitCode::SUCCESS),
         ["sqlx-check"] => sqlx::check().map(|()| ExitCode::SUCCESS),

@@ -1,28 +1,39 @@
 //! The dashboard's figures and charts.
 
-use domain::dashboard::Metrics;
-#[cfg(feature = "ssr")]
-use domain::dashboard::Range;
 use leptos::prelude::*;
-use leptos::server_fn::codec::GetUrl;
 use serde::{Deserialize, Serialize};
 
 use crate::AppError;
 
-/// Figures, and the charts drawn from them as SVG; a chart without data is absent.
+/// What the dashboard shows; each part is HTML that was rendered on the server, see `panels`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dashboard {
-    pub metrics: Metrics,
-    pub revenue_chart: Option<String>,
-    pub funnel_chart: Option<String>,
+    /// `14:03:22 UTC`
+    pub as_of: String,
+    /// The code of the main currency.
+    pub currency: String,
+    pub key_figures: String,
+    pub commission: Chart,
+    pub funnel: Chart,
+    pub conversions: String,
+    pub partners: String,
+    pub health: String,
+}
+
+/// A drawing with its numbers as a table; without a table, the drawing says that there is nothing to draw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chart {
+    pub drawing: String,
+    pub table: Option<String>,
 }
 
 /// The dashboard of a range, given as the page's own query.
-#[server(input = GetUrl)]
+#[server]
 pub async fn find_dashboard(range: String) -> Result<Dashboard, AppError> {
+    use domain::{Problem, dashboard::Range};
+
     let range = Range::from_query(&range)
-        .map_err(|error| domain::Problem::new(422, "invalid", "invalid input").field("range").detail(error.to_string()))?;
+        .map_err(|error| Problem::new(422, "invalid", "invalid input").field("range").detail(error.to_string()))?;
     let (engine, who) = super::backend().await?;
-    let metrics = engine::dashboard::metrics(&engine, &who, range).await?;
-    Ok(Dashboard { revenue_chart: crate::charts::revenue(&metrics), funnel_chart: crate::charts::funnel(&metrics.counts.now), metrics })
+    Ok(crate::panels::dashboard(engine::dashboard::metrics(&engine, &who, range).await?))
 }

@@ -2,9 +2,15 @@
 
 mod auth;
 mod dashboard;
+mod delivery;
+mod partner;
+#[cfg(feature = "ssr")]
+pub(crate) mod request;
 
 pub use auth::*;
 pub use dashboard::*;
+pub use delivery::*;
+pub use partner::*;
 
 /// The engine and the one who asks.
 ///

@@ -1,5 +1,7 @@
 //! Commission over time.
 
+use std::fmt::Write;
+
 use charts_rs::{Box, LineChart, Series, YAxisConfig};
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use domain::{
@@ -8,6 +10,9 @@ use domain::{
 };
 
 use super::{ACCENT, LINE, NONE, TEXT, font, themed};
+
+/// In the drawing's own units; the page scales it.
+const HEIGHT_AND_WIDTH: (f32, f32) = (260.0, 720.0);
 
 /// An area of commission per bucket; `None` if nothing was earned.
 pub fn revenue(metrics: &Metrics) -> Option<String> {
@@ -19,9 +24,8 @@ pub fn revenue(metrics: &Metrics) -> Option<String> {
     let labels = metrics.series.iter().map(|point| label(point.at, bucket)).collect();
     let amounts = metrics.series.iter().map(|point| major(Money::new(point.commission_minor, currency))).collect::<Vec<f32>>();
     let mut chart = LineChart::new(vec![Series::new("Commission".to_owned(), amounts)], labels);
-    chart.width = 720.0;
-    chart.height = 260.0;
-    chart.margin = Box { left: 0.0, top: 8.0, right: 4.0, bottom: 0.0 };
+    (chart.height, chart.width) = HEIGHT_AND_WIDTH;
+    chart.margin = Box { left: 8.0, top: 20.0, right: 4.0, bottom: 0.0 };
     chart.background_color = NONE;
     chart.font_family = "inherit".to_owned();
     chart.legend.show = Some(false);
@@ -44,10 +48,49 @@ pub fn revenue(metrics: &Metrics) -> Option<String> {
     chart.series.fill = true;
     chart.series.fill_opacity = Some(0.14);
     chart.series.symbol = None;
-    chart.tooltip.show = true;
-    let title = format!("Commission over time in {currency}");
-    let description = format!("{} in the {}, {} in the period before.", metrics.commission.now, metrics.range.words(), metrics.commission.before);
-    Some(themed(&chart.svg().ok()?, "revenue-chart", &title, &description))
+    let label = format!(
+        "Commission over time in {currency}: {} in the {}, {} in the period before",
+        metrics.commission.now,
+        metrics.range.words(),
+        metrics.commission.before
+    );
+    let svg = chart.svg().ok()?;
+    let overlay = overlay(&svg, metrics);
+    Some(themed(&svg, &label, &overlay))
+}
+
+/// A column per point that shows its exact amount while the pointer is on it.
+fn overlay(svg: &str, metrics: &Metrics) -> String {
+    let places = line_points(svg);
+    let step = places.get(1).map_or(HEIGHT_AND_WIDTH.1, |(second, _)| second - places[0].0);
+    let mut overlay = String::new();
+    for (point, (x, y)) in metrics.series.iter().zip(places) {
+        let (anchor, text_x) = match x {
+            ..120.0 => ("start", x),
+            600.0.. => ("end", x),
+            _ => ("middle", x),
+        };
+        let text = format!("{}: {}", label(point.at, metrics.range.bucket()), Money::new(point.commission_minor, metrics.currency));
+        let _ = write!(
+            overlay,
+            r#"<g class="chart__point"><rect x="{:.1}" y="0" width="{step:.1}" height="232"/><line x1="{x}" x2="{x}" y1="20" y2="230"/><circle cx="{x}" cy="{y}" r="3.5"/><text x="{text_x}" y="12" text-anchor="{anchor}">{text}</text></g>"#,
+            x - step / 2.0,
+        );
+    }
+    overlay
+}
+
+/// Where the line's points are, read from its path.
+fn line_points(svg: &str) -> Vec<(f32, f32)> {
+    let line =
+        svg.split("<path d=\"").find_map(|rest| rest.split_once('"').filter(|(_, attributes)| is_line(attributes)).map(|(path, _)| path));
+    let numbers: Vec<f32> = line.unwrap_or_default().split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
+    numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+/// The area's path is filled, the line's is not.
+fn is_line(attributes: &str) -> bool {
+    attributes.split('>').next().is_some_and(|attributes| attributes.contains("fill=\"none\""))
 }
 
 /// `14:00` for hours, `22 Nov` for days.
@@ -112,6 +155,7 @@ mod tests {
     fn a_chart_has_no_colour_of_its_own() {
         let svg = revenue(&metrics(|day| 1000 + (day * day * 731) % 9000)).unwrap();
         assert!(!svg.contains('#'), "{svg}");
-        assert!(svg.contains("var(--chart-accent)") && svg.contains("22 Nov"), "{svg}");
+        assert!(svg.contains("var(--chart-accent)"), "{svg}");
+        assert!(svg.contains("22 Nov: $37.71") && svg.matches("chart__point").count() == 30, "{svg}");
     }
 }

@@ -2,10 +2,15 @@
 //! `style/components/<name>.css`.
 
 mod badge;
+mod bar;
 mod button;
+mod checkbox_field;
+mod code_block;
+mod confirm;
 mod copy_field;
 mod empty_state;
 mod error_note;
+mod form_error;
 mod form_field;
 mod format;
 mod frame;
@@ -20,10 +25,15 @@ mod skeleton;
 mod table;
 
 pub use badge::{Badge, StatusDot, Tone};
+pub use bar::Bar;
 pub use button::{ButtonLink, SubmitButton};
+pub use checkbox_field::CheckboxField;
+pub use code_block::CodeBlock;
+pub use confirm::Confirm;
 pub use copy_field::CopyField;
 pub use empty_state::EmptyState;
 pub use error_note::{ErrorNote, Notice};
+pub use form_error::{FormError, about, failure};
 pub use form_field::{FormField, SelectField, TextAreaField};
 pub use format::{Time, age, count, date_time, day, percent, percent_of_decimal, short_count, time_of_day};
 pub use frame::Frame;

@@ -1,8 +1,7 @@
 //! Chooses the period of a page. It is links and a form, so it works without script, and the URL is its state.
 
 use domain::dashboard::Range;
-use leptos::prelude::*;
-use leptos_router::components::Form;
+use leptos::{html, prelude::*};
 
 use super::FormField;
 
@@ -12,7 +11,7 @@ pub fn RangePicker(#[prop(into)] path: String, #[prop(into)] range: Signal<Range
     let links = Range::NAMED.map(|named| {
         let current = move || (range.get() == named).then_some("true");
         let label = named.name().unwrap_or_default();
-        view! { <a class="range-picker__link" href=format!("{path}?{named}") aria-current=current aria-label=named.words()>{label}</a> }
+        view! { <a class="range-picker__link" href=format!("{path}?{named}") aria-current=current aria-label=format!("{label}, {}", named.words())>{label}</a> }
     });
     let is_custom = move || matches!(range.get(), Range::Custom { .. });
     let custom = move |first: bool| match range.get() {
@@ -20,19 +19,26 @@ pub fn RangePicker(#[prop(into)] path: String, #[prop(into)] range: Signal<Range
         _ => String::new(),
     };
     let label = move || if is_custom() { range.get().words() } else { "Custom".to_owned() };
+    let form = NodeRef::<html::Details>::new();
+    Effect::new(move |_| {
+        range.track();
+        if let Some(form) = form.get_untracked() {
+            form.set_open(false);
+        }
+    });
     view! {
         <div class="range-picker" role="group" aria-label="Period, in UTC">
             {links.into_iter().collect_view()}
-            <details class="range-picker__custom">
+            <details class="range-picker__custom" node_ref=form>
                 <summary class="range-picker__link" aria-current=move || is_custom().then_some("true")>{label}</summary>
                 <div class="range-picker__form">
-                    <Form method="GET" action=path>
+                    <form method="get" action=path>
                         {move || view! {
                             <FormField name="from" label="From" kind="date" value=custom(true) required=true/>
                             <FormField name="to" label="To (included)" kind="date" value=custom(false) required=true/>
                         }}
                         <button type="submit" class="button" data-kind="primary">"Show"</button>
-                    </Form>
+                    </form>
                 </div>
             </details>
         </div>

@@ -1,26 +1,19 @@
 //! The first page: how much was earned, from what, and whether everything runs. Kept up to date by live events.
 
-use domain::{
-    Currency, Money,
-    conversion::ConversionState,
-    dashboard::{Bucket, Compared, Counts, Health, InvalidRange, Metrics, PartnerFigures, Point, Range, Ratio, RecentConversion},
-};
+use domain::dashboard::{InvalidRange, Range};
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 
 use crate::{
-    api::{Dashboard, find_dashboard},
-    components::{
-        Badge, ChartSkeleton, DataTable, EmptyState, ErrorNote, KpiCard, KpiSkeleton, LiveIndicator, Notice, NumberCell, PageHeader, Panel,
-        RangePicker, StatusDot, Symbol, TableSkeleton, Time, Tone, age, count, date_time, day, percent, short_count, time_of_day,
-    },
+    api::{Chart, Dashboard, find_dashboard},
+    components::{ChartSkeleton, ErrorNote, KpiSkeleton, LiveIndicator, Notice, PageHeader, Panel, RangePicker, TableSkeleton, Tone},
     live::use_live,
 };
 
 #[component]
 pub fn DashboardPage() -> impl IntoView {
     let query = use_query_map();
-    let asked = Memo::new(move |_| query.with(|query| read_range(query)));
+    let asked = Memo::new(move |_| query.with(read_range));
     let range = Memo::new(move |_| asked.with(|asked| asked.as_ref().copied().unwrap_or_default()));
     let live = use_live();
     let dashboard = Resource::new(
@@ -47,306 +40,58 @@ pub fn DashboardPage() -> impl IntoView {
                 if let Ok(fresh) = answer {
                     shown.set_value(Some(fresh));
                 }
+                let range = range.get_untracked();
                 view! {
                     {failure.map(|error| view! { <ErrorNote error/> })}
-                    {shown.get_value().map(|dashboard| view! { <Figures dashboard/> })}
+                    {shown.get_value().map(|dashboard| view! { <Panels dashboard range/> })}
                 }
             })}
         </Transition>
     }
 }
 
-fn read_range(query: &leptos_router::params::ParamsMap) -> Result<Range, InvalidRange> {
+fn read_range(query: &ParamsMap) -> Result<Range, InvalidRange> {
     Range::parse(query.get_str("range"), query.get_str("from"), query.get_str("to"))
 }
 
 #[component]
-fn Figures(dashboard: Dashboard) -> impl IntoView {
-    let Dashboard { metrics, revenue_chart, funnel_chart } = dashboard;
-    let Metrics { range, as_of, currency, .. } = metrics;
-    let counts = metrics.counts.now;
+fn Panels(dashboard: Dashboard, range: Range) -> impl IntoView {
+    let words = range.words();
+    let funnel_hint = format!("{words}; bars are logarithmic, shares are of the step before");
     view! {
-        <KpiGrid metrics=metrics.clone()/>
+        <section aria-label="Key figures">
+            <h2 class="visually-hidden">"Key figures"</h2>
+            <div class="kpi-grid" inner_html=dashboard.key_figures></div>
+        </section>
         <div class="dashboard__charts">
-            <Panel title="Commission over time" hint=format!("{currency}, {}", range.words())>
-                <Chart svg=revenue_chart empty="No commission in this period">
-                    <SeriesTable points=metrics.series range currency/>
-                </Chart>
-            </Panel>
-            <Panel title="Funnel" hint=range.words()>
-                <Chart svg=funnel_chart empty="No impressions in this period">
-                    <FunnelTable counts/>
-                </Chart>
-            </Panel>
+            <Panel title="Commission over time" hint=format!("{}, {words}", dashboard.currency)>{chart(dashboard.commission)}</Panel>
+            <Panel title="Funnel" hint=funnel_hint>{chart(dashboard.funnel)}</Panel>
         </div>
         <Panel title="Recent conversions" hint="the newest 20, whatever the period" flush=true>
-            <RecentConversions conversions=metrics.recent_conversions/>
+            <div inner_html=dashboard.conversions></div>
         </Panel>
         <div class="dashboard__foot">
-            <Panel title="Top partners" hint=range.words() flush=true>
-                <TopPartners partners=metrics.top_partners/>
+            <Panel title="Top partners" hint=words flush=true>
+                <div inner_html=dashboard.partners></div>
             </Panel>
-            <Panel title="System health" hint=format!("as of {}", time_of_day(as_of))>
-                <HealthList health=metrics.health as_of/>
+            <Panel title="System health" hint=format!("as of {}", dashboard.as_of)>
+                <div inner_html=dashboard.health></div>
             </Panel>
         </div>
     }
 }
 
-#[component]
-fn KpiGrid(metrics: Metrics) -> impl IntoView {
-    let Compared { now, before } = metrics.counts;
-    let minor = |amounts: Compared<Option<Money>>| amounts.map(|amount| amount.map_or(0, |amount| amount.amount_minor));
-    let amount = |amount: Option<Money>| amount.map_or_else(|| "–".to_owned(), |amount| amount.to_string());
-    let others = metrics.other_commissions.iter().map(|other| format!("{other} in {}", other.currency)).collect::<Vec<_>>();
-    let before_hint = format!("{} the period before", metrics.commission.before);
-    let commission_hint = if others.is_empty() { before_hint } else { format!("{before_hint}; also {}", others.join(", ")) };
-    let held = metrics.held.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let held_hint = match held.get(1..) {
-        Some(others) if !others.is_empty() => format!("also {}", others.join(", ")),
-        _ => "until its hold period is over".to_owned(),
-    };
+/// A drawing, and its numbers as a table that stays open while the figures change.
+fn chart(chart: Chart) -> impl IntoView {
+    let Chart { drawing, table } = chart;
     view! {
-        <section class="kpi-grid" aria-label="Key figures">
-            <KpiCard
-                lead=true
-                label=format!("Commission, {}", metrics.range.words())
-                value=metrics.commission.now.to_string()
-                delta=metrics.commission.map(|amount| amount.amount_minor)
-                hint=commission_hint
-            />
-            <KpiCard label="Commission today" value=metrics.commission_today.to_string() hint="since 00:00 UTC"/>
-            <KpiCard
-                label="Commission this month"
-                value=metrics.commission_this_month.now.to_string()
-                delta=metrics.commission_this_month.map(|amount| amount.amount_minor)
-                hint="against the same part of last month"
-            />
-            <KpiCard
-                label="Held commission"
-                value=held.first().cloned().unwrap_or_else(|| Money::new(0, metrics.currency).to_string())
-                hint=held_hint
-            />
-            <KpiCard label="Impressions" value=short_count(now.impressions) delta=metrics.counts.map(|counts| counts.impressions) hint=count(now.impressions)/>
-            <KpiCard
-                label="Clicks"
-                value=short_count(now.clicks)
-                delta=metrics.counts.map(|counts| counts.clicks)
-                hint=format!("{} of bots and repeats left out", count(now.clicks_uncounted))
-            />
-            <KpiCard
-                label="Conversions"
-                value=count(now.conversions)
-                delta=metrics.counts.map(|counts| counts.conversions)
-                hint=format!("{} unattributed", count(now.conversions_unattributed))
-            />
-            <KpiCard
-                label="Conversion rate"
-                value=percent(now.conversion_rate())
-                hint=format!("of clicks; {} the period before", percent(before.conversion_rate()))
-            />
-            <KpiCard
-                label="Average commission"
-                value=amount(metrics.average_commission.now)
-                delta=minor(metrics.average_commission)
-                hint="per conversion"
-            />
-            <KpiCard
-                label="Earnings per click"
-                value=amount(metrics.earnings_per_click.now)
-                delta=minor(metrics.earnings_per_click)
-                hint="commission per counted click"
-            />
-            <KpiCard
-                label="Attribution rate"
-                value=percent(now.attribution_rate())
-                hint=format!("{} the period before", percent(before.attribution_rate()))
-            />
-            <KpiCard label="New sites" value=count(metrics.new_sites.now) delta=metrics.new_sites hint="analysed for the first time"/>
-        </section>
-    }
-}
-
-/// A chart that was drawn on the server, and its numbers as a table. Without a chart, `empty` says so.
-#[component]
-fn Chart(svg: Option<String>, empty: &'static str, children: Children) -> impl IntoView {
-    match svg {
-        None => view! {
-            <EmptyState title=empty symbol=Symbol::Chart>
-                <p>"Offers are shown by the widget on a site. Register a site, embed the widget, and figures appear here by themselves."</p>
-            </EmptyState>
-        }
-        .into_any(),
-        Some(svg) => view! {
-            <div class="chart" inner_html=svg></div>
+        <div class="chart" inner_html=drawing></div>
+        {table.map(|table| view! {
             <details class="chart__data">
                 <summary>"Show as table"</summary>
-                {children()}
+                <div inner_html=table></div>
             </details>
-        }
-        .into_any(),
-    }
-}
-
-#[component]
-fn SeriesTable(points: Vec<Point>, range: Range, currency: Currency) -> impl IntoView {
-    let rows = points
-        .into_iter()
-        .rev()
-        .map(|point| {
-            let at = match range.bucket() {
-                Bucket::Hour => date_time(point.at),
-                Bucket::Day => day(point.at.date_naive()),
-            };
-            view! {
-                <tr>
-                    <th scope="row">{at}</th>
-                    <NumberCell>{Money::new(point.commission_minor, currency).to_string()}</NumberCell>
-                    <NumberCell>{Money::new(point.value_minor, currency).to_string()}</NumberCell>
-                    <NumberCell>{count(point.conversions)}</NumberCell>
-                    <NumberCell>{count(point.clicks)}</NumberCell>
-                </tr>
-            }
-        })
-        .collect_view();
-    view! { <DataTable caption="Commission over time" columns=vec!["Time (UTC)", "#Commission", "#Value", "#Conversions", "#Clicks"]>{rows}</DataTable> }
-}
-
-#[component]
-fn FunnelTable(counts: Counts) -> impl IntoView {
-    let of_impressions = move |part| percent(Ratio { part, whole: counts.impressions });
-    let rows = [
-        ("Impressions", counts.impressions),
-        ("Clicks", counts.clicks),
-        ("Conversions", counts.conversions_attributed()),
-        ("Verified successes", counts.successes),
-    ]
-    .map(|(step, number)| {
-        view! {
-            <tr>
-                <th scope="row">{step}</th>
-                <NumberCell>{count(number)}</NumberCell>
-                <NumberCell>{of_impressions(number)}</NumberCell>
-            </tr>
-        }
-    });
-    view! { <DataTable caption="Funnel" columns=vec!["Step", "#Count", "#Of impressions"]>{rows.into_iter().collect_view()}</DataTable> }
-}
-
-#[component]
-fn RecentConversions(conversions: Vec<RecentConversion>) -> impl IntoView {
-    if conversions.is_empty() {
-        return view! {
-            <EmptyState title="No conversions yet">
-                <p>"They come in by a partner's signed webhook or postback. A partner's page can send a test."</p>
-            </EmptyState>
-        }
-        .into_any();
-    }
-    let rows = conversions.into_iter().map(|conversion| view! { <ConversionRow conversion/> }).collect_view();
-    view! {
-        <DataTable
-            caption="Recent conversions"
-            cards=true
-            columns=vec!["Time (UTC)", "Partner", "Site", "#Value", "#Commission", "State", "Matched by"]
-        >
-            {rows}
-        </DataTable>
-    }
-    .into_any()
-}
-
-#[component]
-fn ConversionRow(conversion: RecentConversion) -> impl IntoView {
-    let (tone, state) = state_of(&conversion);
-    let site = match conversion.site {
-        Some((id, name)) => view! { <a href=format!("/sites/{id}")>{name}</a> }.into_any(),
-        None => view! { <span class="muted">"–"</span> }.into_any(),
-    };
-    view! {
-        <tr data-conversion-id=conversion.conversion_id.to_string()>
-            <td data-label="Time"><Time at=conversion.occurred_at/></td>
-            <td data-label="Partner"><a href=format!("/partners/{}", conversion.partner_id)>{conversion.partner_name}</a></td>
-            <td data-label="Site">{site}</td>
-            <NumberCell label="Value">{conversion.value.to_string()}</NumberCell>
-            <NumberCell label="Commission">{conversion.commission.map_or_else(|| "–".to_owned(), |amount| amount.to_string())}</NumberCell>
-            <td data-label="State"><Badge tone title=conversion.state_reason.unwrap_or_default()>{state}</Badge></td>
-            <td data-label="Matched by" class="muted">{conversion.matched_by.map_or_else(|| "–".to_owned(), |by| by.replace('_', " "))}</td>
-        </tr>
-    }
-}
-
-/// One word for where a conversion stands: the commission's state once there is one.
-fn state_of(conversion: &RecentConversion) -> (Tone, String) {
-    match (conversion.state, conversion.commission_state.as_deref()) {
-        (ConversionState::Unattributed, _) => (Tone::Warning, "unattributed".to_owned()),
-        (ConversionState::Expired, _) => (Tone::Neutral, "expired".to_owned()),
-        (ConversionState::Refused, _) => (Tone::Bad, "refused".to_owned()),
-        (ConversionState::Attributed, None) => (Tone::Accent, "attributed".to_owned()),
-        (ConversionState::Attributed, Some(state)) => {
-            let tone = match state {
-                "approved" | "invoiced" | "paid" => Tone::Good,
-                "reversed" => Tone::Bad,
-                _ => Tone::Accent,
-            };
-            (tone, state.to_owned())
-        }
-    }
-}
-
-#[component]
-fn TopPartners(partners: Vec<PartnerFigures>) -> impl IntoView {
-    if partners.is_empty() {
-        return view! { <EmptyState title="No partner had traffic in this period"/> }.into_any();
-    }
-    let rows = partners
-        .into_iter()
-        .map(|partner| {
-            view! {
-                <tr>
-                    <td data-label="Partner"><a href=format!("/partners/{}", partner.partner_id)>{partner.display_name}</a></td>
-                    <NumberCell label="Commission">{partner.commission.to_string()}</NumberCell>
-                    <NumberCell label="Clicks">{count(partner.counts.clicks)}</NumberCell>
-                    <NumberCell label="Conversions">{count(partner.counts.conversions)}</NumberCell>
-                    <NumberCell label="Conversion rate">{percent(partner.counts.conversion_rate())}</NumberCell>
-                    <NumberCell label="Attribution rate">{percent(partner.counts.attribution_rate())}</NumberCell>
-                </tr>
-            }
-        })
-        .collect_view();
-    view! {
-        <DataTable
-            caption="Top partners"
-            cards=true
-            columns=vec!["Partner", "#Commission", "#Clicks", "#Conversions", "#Conversion rate", "#Attribution rate"]
-        >
-            {rows}
-        </DataTable>
-    }
-    .into_any()
-}
-
-#[component]
-fn HealthList(health: Health, as_of: chrono::DateTime<chrono::Utc>) -> impl IntoView {
-    // A delivery is worked off within a second; a minute means that workers are behind.
-    let behind = health.oldest_waiting_at.is_some_and(|at| (as_of - at).num_seconds() > 60);
-    let oldest = health.oldest_waiting_at.map_or_else(String::new, |at| format!(", the oldest for {}", age(at, as_of)));
-    let tone = |bad: bool, tone: Tone| if bad { tone } else { Tone::Good };
-    view! {
-        <ul class="health">
-            <li>
-                <StatusDot tone=tone(behind, Tone::Warning)>"Deliveries waiting"</StatusDot>
-                <span class="health__value">{format!("{}{oldest}", count(health.deliveries_waiting))}</span>
-            </li>
-            <li>
-                <StatusDot tone=tone(health.deliveries_dead > 0, Tone::Bad)>"Deliveries given up"</StatusDot>
-                <a class="health__value" href="/deliveries?state=dead">{count(health.deliveries_dead)}</a>
-            </li>
-            <li>
-                <StatusDot tone=tone(health.transactions_unsealed > 10_000, Tone::Warning)>"Ledger transactions to seal"</StatusDot>
-                <span class="health__value">{count(health.transactions_unsealed)}</span>
-            </li>
-        </ul>
+        })}
     }
 }
 

@@ -113,6 +113,9 @@ pub struct StartCommand {
     pub evidence: Evidence,
 }
 
+/// A project has a few parts, a collection of projects has thousands: of those only the topmost are looked at.
+const COMPONENTS_MAX: usize = 100;
+
 /// A component and what it was judged by.
 pub struct Built {
     pub component: Component,
@@ -145,7 +148,10 @@ pub fn split(tree: &Tree<'_>, manifests: &[Manifest], surroundings: &Surrounding
     {
         groups.insert(("", ecosystem), Vec::new());
     }
-    let keys: Vec<(&str, Ecosystem)> = groups.keys().copied().collect();
+    let mut keys: Vec<(&str, Ecosystem)> = groups.keys().copied().collect();
+    keys.sort_by_key(|(folder, ecosystem)| (folder.matches('/').count(), *folder, *ecosystem));
+    keys.truncate(COMPONENTS_MAX);
+    groups.retain(|key, _| keys.contains(key));
     let mut built: Vec<Built> = groups.iter().map(|(key, manifests)| build(tree, surroundings, *key, manifests, &keys)).collect();
     if let Some(generator) = generated_site(surroundings, &built) {
         built.push(generator);
@@ -270,7 +276,7 @@ fn source_share(tree: &Tree<'_>, folder: &str, ecosystem: Ecosystem, keys: &[(&s
         .collect();
     let (mut own, mut all) = (0_u64, 0_u64);
     for file in tree.files.iter().filter(|file| !file.auxiliary) {
-        let Some(language) = language::of(file) else { continue };
+        let Some(language) = file.language else { continue };
         all = all.saturating_add(file.size);
         let inside = is_below(file.path, folder) && !nested.iter().any(|other| is_below(file.path, other));
         if inside && ecosystem.languages().contains(&language) {

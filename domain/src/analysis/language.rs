@@ -36,7 +36,7 @@ pub fn shares(tree: &Tree<'_>) -> Vec<LanguageShare> {
 fn count<'f, 'a: 'f>(files: impl Iterator<Item = &'f File<'a>>) -> BTreeMap<&'static str, (u64, u32)> {
     let mut counted: BTreeMap<&'static str, (u64, u32)> = BTreeMap::new();
     for file in files.filter(|file| file.size > 0 && !is_generated(file)) {
-        if let Some(language) = of(file) {
+        if let Some(language) = file.language {
             let entry = counted.entry(language).or_default();
             entry.0 = entry.0.saturating_add(file.size);
             entry.1 += 1;

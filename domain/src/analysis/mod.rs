@@ -24,6 +24,7 @@ pub use finding::{Evidence, Finding, TechnologyKind, Usage};
 pub use language::LanguageShare;
 pub use need::{Category, Need, UnknownCategory};
 pub use score::{Part, Score};
+pub use tree::{is_skipped, is_vendored};
 
 /// A file of the project. `content` is absent if it was not read: too big, not text, or beyond the bounds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +92,9 @@ impl Analysis {
     }
 }
 
+/// More warnings than these tell nothing new.
+const WARNINGS_MAX: usize = 40;
+
 /// Analyses a project. The order of the files does not matter.
 pub fn analyze(files: &[SourceFile]) -> Analysis {
     let tree = tree::Tree::new(files);
@@ -98,6 +102,7 @@ pub fn analyze(files: &[SourceFile]) -> Analysis {
     let (manifests, mut warnings) = manifest::read_all(&tree);
     let surroundings = surroundings::read(&tree, &mut warnings);
     warnings.sort();
+    warnings.truncate(WARNINGS_MAX);
 
     let findings = finding::collect(&manifests, &surroundings);
     let components = component::split(&tree, &manifests, &surroundings);

@@ -354,7 +354,7 @@ fn links_and_health(file: &File<'_>, content: &str, found: &mut Surroundings) {
             }
         }
     }
-    if found.health_check.is_some() || file.auxiliary || super::language::of(file).is_none() {
+    if found.health_check.is_some() || file.auxiliary || file.language.is_none() {
         return;
     }
     if ["health", "healthz", "healthcheck", "readyz"].contains(&super::tree::file_name(folder(file.path))) && file.path.contains("api/") {

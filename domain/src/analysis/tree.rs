@@ -76,6 +76,7 @@ pub struct File<'a> {
     pub content: Option<&'a str>,
     /// Lies in a folder for tests, examples or documentation.
     pub auxiliary: bool,
+    pub language: Option<&'static str>,
 }
 
 impl<'a> Tree<'a> {
@@ -103,7 +104,9 @@ impl<'a> Tree<'a> {
 impl<'a> File<'a> {
     fn new(file: &'a SourceFile) -> Self {
         let path = file.path.strip_prefix("./").unwrap_or(&file.path).trim_start_matches('/');
-        Self { path, size: file.size, content: file.content.as_deref(), auxiliary: is_auxiliary(path) }
+        let mut new = Self { path, size: file.size, content: file.content.as_deref(), auxiliary: is_auxiliary(path), language: None };
+        new.language = super::language::of(&new);
+        new
     }
 
     pub fn name(&self) -> &'a str {
@@ -132,11 +135,13 @@ fn folders(path: &str) -> impl Iterator<Item = &str> {
     folder(path).split('/')
 }
 
-fn is_skipped(path: &str) -> bool {
+/// Lies in a folder that others wrote or a build made.
+pub fn is_skipped(path: &str) -> bool {
     folders(path).any(|name| SKIPPED.contains(&name))
 }
 
-fn is_vendored(path: &str) -> bool {
+/// Lies in a folder of other people's packages: never part of the project.
+pub fn is_vendored(path: &str) -> bool {
     folders(path).any(|name| matches!(name, "node_modules" | "bower_components" | "vendor" | ".git" | "site-packages"))
 }
 

@@ -48,7 +48,7 @@ fn unfit(value: f64, text: String, evidence: Vec<Evidence>) -> Judged {
 }
 
 fn is_same(finding: &Finding, partner: &Partner) -> bool {
-    finding.id == partner.partner_id.as_str() || finding.name.eq_ignore_ascii_case(&partner.display_name)
+    finding.id == partner.partner_id.as_str() || finding.name.eq_ignore_ascii_case(&partner.name)
 }
 
 /// What else in the project speaks for the category.

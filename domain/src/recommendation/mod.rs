@@ -14,7 +14,7 @@ use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Currency, PartnerId,
+    Currency, PartnerId, RecommendationId, SiteId,
     analysis::{Analysis, Evidence},
     money::round_minor,
     partner::{IntegrationKind, Partner, TermsValues},
@@ -87,6 +87,74 @@ pub struct Offer {
 pub struct Reason {
     pub text: String,
     pub evidence: Vec<Evidence>,
+}
+
+/// What was recommended for a site, as it is logged and answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recommendations {
+    pub recommendation_id: RecommendationId,
+    pub site_id: SiteId,
+    pub model_version: String,
+    /// Best first.
+    pub offers: Vec<LinkedOffer>,
+}
+
+/// An offer with the link that counts the click: `/r/{alias}?rid={recommendation_id}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkedOffer {
+    #[serde(flatten)]
+    pub offer: Offer,
+    pub link: String,
+}
+
+/// What a site's visitors get to see: no probabilities, no revenue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VisitorRecommendations {
+    pub recommendation_id: RecommendationId,
+    pub offers: Vec<VisitorOffer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VisitorOffer {
+    pub partner_id: PartnerId,
+    pub partner_name: String,
+    pub category: String,
+    pub positioning: String,
+    pub cta_text: String,
+    pub url: String,
+    pub reasons: Vec<VisitorReason>,
+    pub urgency: Urgency,
+    pub down_ranked: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VisitorReason {
+    pub text: String,
+    /// `package.json dependencies.next`, `Dockerfile:3`.
+    pub evidence: Vec<String>,
+}
+
+impl Recommendations {
+    pub fn for_visitors(&self) -> VisitorRecommendations {
+        let reason = |reason: &Reason| VisitorReason {
+            text: reason.text.clone(),
+            evidence: reason.evidence.iter().map(ToString::to_string).collect(),
+        };
+        let offers = self.offers.iter().map(|LinkedOffer { offer, link }| VisitorOffer {
+            partner_id: offer.partner_id.clone(),
+            partner_name: offer.display_name.clone(),
+            category: offer.category.clone(),
+            positioning: offer.positioning.clone(),
+            cta_text: offer.cta_text.clone(),
+            url: link.clone(),
+            reasons: offer.reasons.iter().map(reason).collect(),
+            urgency: offer.urgency,
+            down_ranked: offer.down_ranked.clone(),
+        });
+        VisitorRecommendations { recommendation_id: self.recommendation_id, offers: offers.collect() }
+    }
 }
 
 /// The mean of a belief, and the interval that holds 95 % of it.

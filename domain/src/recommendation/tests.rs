@@ -14,8 +14,8 @@ fn partner(id: &str, category: &str, average_value: i64, rate_percent: i64) -> (
     name[..1].make_ascii_uppercase();
     let partner = Partner {
         partner_id: id.parse().unwrap(),
-        name: id.into(),
-        display_name: name,
+        display_name: format!("{name} Platform"),
+        name,
         description: "Does things. And more.".into(),
         category: category.into(),
         homepage_url: format!("https://{id}.example"),

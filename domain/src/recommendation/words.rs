@@ -8,7 +8,7 @@ use crate::{
 /// One sentence that says what the partner would be to this project.
 pub fn positioning(analysis: &Analysis, partner: &Partner) -> String {
     let app = server_framework(analysis).map_or_else(|| "project".to_owned(), |framework| format!("{} app", framework.name));
-    let name = &partner.display_name;
+    let name = &partner.name;
     match partner.category.parse::<Category>() {
         Ok(Category::Database) => match analysis.data_access.first() {
             Some(access) => format!("{name} hosts the database behind your {} code.", access.name),
@@ -24,7 +24,7 @@ pub fn positioning(analysis: &Analysis, partner: &Partner) -> String {
 
 /// What the button says.
 pub fn cta(partner: &Partner) -> String {
-    let name = &partner.display_name;
+    let name = &partner.name;
     match partner.category.parse::<Category>() {
         Ok(Category::Database) => format!("Create a database with {name}"),
         Ok(Category::Hosting) => format!("Deploy on {name}"),

@@ -16,7 +16,8 @@ pub fn pom(path: &str, text: &str) -> Result<Manifest, String> {
     manifest.name = child(project, "artifactId");
     manifest.is_workspace_root = project.children().any(|node| node.tag_name().name() == "modules");
     for node in project.descendants().filter(|node| matches!(node.tag_name().name(), "dependency" | "parent" | "plugin")) {
-        let is_managed = node.ancestors().any(|ancestor| matches!(ancestor.tag_name().name(), "dependencyManagement" | "pluginManagement"));
+        let is_managed =
+            node.ancestors().take(12).any(|ancestor| matches!(ancestor.tag_name().name(), "dependencyManagement" | "pluginManagement"));
         let (Some(group), Some(artifact)) = (child(node, "groupId"), child(node, "artifactId")) else { continue };
         if is_managed {
             continue;

@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::{Ecosystem, Manifest, Usage};
 use crate::analysis::lexer::{Comments, Token, tokens};
 
+/// Tokens of a statement that are looked at: no dependency is declared in more, and hostile lines must not cost more.
+const STATEMENT_MAX: usize = 60;
+
 /// `require` lines and blocks; what is `// indirect` is not the project's own choice.
 pub fn go_mod(path: &str, text: &str) -> Result<Manifest, String> {
     let mut manifest = Manifest::new(path, Ecosystem::Go);
@@ -50,9 +53,13 @@ pub fn gemfile(path: &str, text: &str) -> Result<Manifest, String> {
     // What each open block is: a group for development, or anything else.
     let mut blocks: Vec<bool> = Vec::new();
     let tokens = tokens(text, Comments::Hash);
+    let mut start = 0;
     for (index, (line, token)) in tokens.iter().enumerate() {
         let is_first = index == 0 || tokens[index - 1].0 < *line;
-        let statement = || tokens[index..].iter().take_while(|(other, _)| other == line).map(|(_, token)| *token);
+        if is_first {
+            start = index;
+        }
+        let statement = || tokens[index..].iter().take(STATEMENT_MAX).take_while(|(other, _)| other == line).map(|(_, token)| *token);
         match token {
             Token::Word("gem") if is_first => {
                 let Some(Token::Text(name)) = statement().skip(1).find(|token| *token != Token::Symbol('(')) else { continue };
@@ -62,8 +69,7 @@ pub fn gemfile(path: &str, text: &str) -> Result<Manifest, String> {
                 manifest.depends_at(name, usage, *line);
             }
             Token::Word("do") => {
-                let start = tokens[..index].iter().rposition(|(other, _)| other < line).map_or(0, |before| before + 1);
-                let header = tokens[start..index].iter().map(|(_, token)| *token);
+                let header = tokens[start..index].iter().take(STATEMENT_MAX).map(|(_, token)| *token);
                 blocks.push(matches!(tokens[start].1, Token::Word("group")) && names_development(header));
             }
             Token::Word("if" | "unless" | "case" | "begin" | "def" | "class" | "module" | "while") if is_first => blocks.push(false),
@@ -145,8 +151,12 @@ pub fn mix_exs(path: &str, text: &str) -> Result<Manifest, String> {
         let [(line, Token::Symbol('{')), (_, Token::Symbol(':')), (_, Token::Word(name)), (_, Token::Symbol(','))] = window else {
             continue;
         };
-        let tuple: Vec<Token<'_>> =
-            tokens[index + 3..].iter().map(|(_, token)| *token).take_while(|token| *token != Token::Symbol('}')).collect();
+        let tuple: Vec<Token<'_>> = tokens[index + 3..]
+            .iter()
+            .take(STATEMENT_MAX)
+            .map(|(_, token)| *token)
+            .take_while(|token| *token != Token::Symbol('}'))
+            .collect();
         let only: Vec<Token<'_>> = tuple.iter().copied().skip_while(|token| *token != Token::Word("only")).collect();
         let is_development = !only.is_empty() && !only.contains(&Token::Word("prod"));
         manifest.depends_at(name, if is_development { Usage::Development } else { Usage::Runtime }, *line);

@@ -93,23 +93,29 @@ pub fn setup_py(path: &str, text: &str) -> Result<Manifest, String> {
         if !matches!(tokens.get(index), Some((_, Token::Symbol('=')))) {
             continue;
         }
-        let mut depth = 0_u32;
-        for (offset, (line, token)) in tokens[index + 1..].iter().enumerate() {
-            let is_key = matches!(tokens.get(index + 2 + offset), Some((_, Token::Symbol(':'))));
-            match token {
-                Token::Symbol('[' | '{' | '(') => depth += 1,
-                Token::Symbol(']' | '}' | ')') => depth = depth.saturating_sub(1),
-                Token::Text(requirement) if depth > 0 && !is_key => {
-                    names(requirement).into_iter().for_each(|name| manifest.depends_at(&name, usage, *line));
-                }
-                _ => {}
-            }
-            if depth == 0 {
-                break;
-            }
-        }
+        index = read_list(&mut manifest, &tokens, index + 1, usage);
     }
     Ok(manifest)
+}
+
+/// Notes the texts of a list or of the lists in a dictionary; the answer is where it ends.
+fn read_list(manifest: &mut Manifest, tokens: &[(u32, Token<'_>)], start: usize, usage: Usage) -> usize {
+    let mut depth = 0_u32;
+    for (index, (line, token)) in tokens.iter().enumerate().skip(start) {
+        let is_key = matches!(tokens.get(index + 1), Some((_, Token::Symbol(':'))));
+        match token {
+            Token::Symbol('[' | '{' | '(') => depth += 1,
+            Token::Symbol(']' | '}' | ')') => depth = depth.saturating_sub(1),
+            Token::Text(requirement) if depth > 0 && !is_key => {
+                names(requirement).into_iter().for_each(|name| manifest.depends_at(&name, usage, *line));
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            return index;
+        }
+    }
+    tokens.len()
 }
 
 /// An INI file: the indented lines below `install_requires =` in `[options]`.

@@ -1,0 +1,62 @@
+//! What server functions ask of the request that they serve.
+
+use axum::http::{
+    HeaderValue, Method,
+    header::{self, ACCEPT},
+    request::Parts,
+};
+use domain::Problem;
+use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
+
+use crate::AppError;
+
+/// `https://host`, as the visitor reached us; behind a proxy as the proxy says.
+pub fn origin() -> String {
+    let Some(parts) = use_context::<Parts>() else { return String::new() };
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text("x-forwarded-host").or_else(|| text("host")).unwrap_or("localhost");
+    let proto = text("x-forwarded-proto").filter(|proto| *proto == "https").unwrap_or("http");
+    format!("{proto}://{host}")
+}
+
+/// Whether a browser sent a form by itself, before or without our script. It is then answered by a redirect.
+pub fn is_plain_form() -> bool {
+    let Some(parts) = use_context::<Parts>() else { return false };
+    let accepts_html = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/html"));
+    parts.method == Method::POST && accepts_html
+}
+
+/// Leads a plain form on to a page. Without this it would go back to where it came from, with an earlier error still in the URL.
+pub fn lead_plain_form_to(path: &str) {
+    if is_plain_form() {
+        leptos_axum::redirect(path);
+    }
+}
+
+/// A cookie of the request.
+pub fn cookie(name: &str) -> Option<String> {
+    let parts = use_context::<Parts>()?;
+    let headers = parts.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut cookies = headers.flat_map(|header| header.split("; ")).filter_map(|cookie| cookie.split_once('='));
+    cookies.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+}
+
+/// Sets a cookie that no script and no other site sees; 0 seconds remove it. The value must be of visible ASCII without `;`.
+pub fn set_cookie(name: &str, value: &str, path: &str, max_age_seconds: u32) {
+    let Some(response) = use_context::<ResponseOptions>() else { return };
+    let cookie = format!("{name}={value}; Path={path}; Max-Age={max_age_seconds}; HttpOnly; SameSite=Strict");
+    if let Ok(value) = HeaderValue::from_str(&cookie) {
+        response.append_header(header::SET_COOKIE, value);
+    }
+}
+
+/// An input of a form that could not be read. The status of a plain form's answer is left alone: it is a redirect.
+pub fn invalid(field: &str, reason: impl ToString) -> AppError {
+    if !is_plain_form()
+        && let Some(response) = use_context::<ResponseOptions>()
+    {
+        response.set_status(axum::http::StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    AppError(Problem::new(422, "invalid", "invalid input").detail(reason.to_string()).field(field))
+}

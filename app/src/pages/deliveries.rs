@@ -1,0 +1,205 @@
+//! The webhooks that came in and what became of them. The URL holds the filter and the page.
+
+use domain::webhook::DeliveryState;
+use leptos::prelude::*;
+use leptos_router::{components::Form, hooks::use_query_map};
+
+use crate::{
+    api::{Delivery, DeliveryList, ReplayDeadDeliveries, ReplayDelivery, list_deliveries, list_partners, use_viewer},
+    components::{
+        Badge, ButtonLink, DataTable, EmptyState, ErrorNote, FormError, LiveIndicator, Notice, NumberCell, PageHeader, Panel, SelectField,
+        SubmitButton, TableSkeleton, Time, Tone, count, failure,
+    },
+    live::use_live,
+};
+
+/// What the query asks for; empty texts ask for everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Filter {
+    state: String,
+    partner: String,
+    before: String,
+}
+
+impl Filter {
+    fn is_empty(&self) -> bool {
+        self.state.is_empty() && self.partner.is_empty()
+    }
+
+    /// The page of older deliveries under the same filter. State and partner come from our own lists, so nothing needs escaping.
+    fn older(&self, before: &str) -> String {
+        format!("/deliveries?state={}&partner={}&before={before}", self.state, self.partner)
+    }
+
+    fn newest(&self) -> String {
+        format!("/deliveries?state={}&partner={}", self.state, self.partner)
+    }
+}
+
+#[component]
+pub fn DeliveriesPage() -> impl IntoView {
+    let query = use_query_map();
+    let filter = Memo::new(move |_| {
+        query.with(|query| {
+            let text = |key: &str| query.get(key).unwrap_or_default();
+            Filter { state: text("state"), partner: text("partner"), before: text("before") }
+        })
+    });
+    let replay = ServerAction::<ReplayDelivery>::new();
+    let replay_dead = ServerAction::<ReplayDeadDeliveries>::new();
+    let live = use_live();
+    let page = Resource::new(
+        move || (filter.get(), live.deliveries.get(), replay.version().get(), replay_dead.version().get()),
+        |(filter, ..)| list_deliveries(filter.state, filter.partner, filter.before),
+    );
+    let may_operate = Memo::new(move |_| use_viewer().with(|viewer| viewer.as_ref().is_some_and(crate::api::Viewer::may_operate)));
+    let replayed = move || replay_dead.value().get().and_then(Result::ok);
+
+    view! {
+        <PageHeader title="Webhook deliveries" lead="What partners sent, and what became of it. Times are UTC.">
+            <LiveIndicator/>
+        </PageHeader>
+        <div class="deliveries__bar">
+            <FilterForm filter/>
+            <Show when=move || may_operate.get() && filter.with(|filter| filter.state == "dead")>
+                <ActionForm action=replay_dead>
+                    <input type="hidden" name="partner" value=move || filter.get().partner/>
+                    <SubmitButton label="Replay all that were given up" pending=replay_dead.pending()/>
+                </ActionForm>
+            </Show>
+        </div>
+        <FormError failure=failure(replay)/>
+        <FormError failure=failure(replay_dead)/>
+        {move || replayed().map(|number| view! {
+            <Notice tone=Tone::Good>{format!("{} deliveries were put back into the queue.", count(i64::try_from(number).unwrap_or(i64::MAX)))}</Notice>
+        })}
+        <Panel title="Deliveries" hint="the newest first, 50 a page" flush=true>
+            <Transition fallback=|| view! { <TableSkeleton rows=10/> }>
+                {move || Suspend::new(async move {
+                    match page.await {
+                        Ok(list) => view! { <DeliveryTable list filter=filter.get() replay may_operate=may_operate.get()/> }.into_any(),
+                        Err(error) => view! {
+                            <ErrorNote error/>
+                            <p class="deliveries__pages"><ButtonLink href="/deliveries">"Show all deliveries"</ButtonLink></p>
+                        }
+                        .into_any(),
+                    }
+                })}
+            </Transition>
+        </Panel>
+    }
+}
+
+/// A plain GET form: what is chosen stands in the URL.
+#[component]
+fn FilterForm(filter: Memo<Filter>) -> impl IntoView {
+    let partners = Resource::new(|| (), |()| list_partners());
+    let states = || {
+        let states = [("", "Every state"), ("received", "Received"), ("processed", "Processed"), ("ignored", "Ignored"), ("retrying", "Retrying"), ("dead", "Given up")];
+        states.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec()
+    };
+    view! {
+        <Transition>
+            {move || Suspend::new(async move {
+                let mut choices = vec![(String::new(), "Every partner".to_owned())];
+                let partners = partners.await.unwrap_or_default();
+                choices.extend(partners.into_iter().map(|partner| (partner.partner_id.to_string(), partner.display_name)));
+                let chosen = filter.get();
+                let filtered = !chosen.is_empty();
+                view! {
+                    <Form method="GET" action="/deliveries" attr:class="deliveries__filter">
+                        <SelectField name="state" label="State" options=states() value=chosen.state/>
+                        <SelectField name="partner" label="Partner" options=choices value=chosen.partner/>
+                        <button type="submit" class="button">"Show"</button>
+                        {filtered.then(|| view! { <ButtonLink href="/deliveries" kind="quiet">"Clear"</ButtonLink> })}
+                    </Form>
+                }
+            })}
+        </Transition>
+    }
+}
+
+#[component]
+fn DeliveryTable(list: DeliveryList, filter: Filter, replay: ServerAction<ReplayDelivery>, may_operate: bool) -> impl IntoView {
+    let is_first_page = filter.before.is_empty();
+    if list.deliveries.is_empty() {
+        return view! {
+            <EmptyState title=if filter.is_empty() && is_first_page { "No deliveries yet" } else { "No delivery fits" }>
+                {if filter.is_empty() && is_first_page {
+                    view! { <p>"They appear here as partners send them. A "<a href="/partners">"partner's page"</a>" can send a test."</p> }.into_any()
+                } else {
+                    view! { <p>"Choose another state or partner, or "<a href="/deliveries">"show all"</a>"."</p> }.into_any()
+                }}
+            </EmptyState>
+        }
+        .into_any();
+    }
+    let older = list.next.map(|next| filter.older(&next.to_string()));
+    let rows = list.deliveries.into_iter().map(|delivery| view! { <DeliveryLine delivery replay may_operate/> }).collect_view();
+    view! {
+        <DataTable
+            caption="Webhook deliveries"
+            cards=true
+            columns=vec!["State", "Event", "Partner", "Message", "Outcome", "#Tries", "#Repeats", "Received", "Replay"]
+        >
+            {rows}
+        </DataTable>
+        <nav class="deliveries__pages" aria-label="Pages">
+            {(!is_first_page).then(|| view! { <ButtonLink href=filter.newest()>"Newest"</ButtonLink> })}
+            {older.map(|href| view! { <ButtonLink href>"Older"</ButtonLink> })}
+        </nav>
+    }
+    .into_any()
+}
+
+#[component]
+fn DeliveryLine(delivery: Delivery, replay: ServerAction<ReplayDelivery>, may_operate: bool) -> impl IntoView {
+    let id = delivery.webhook_delivery_id.to_string();
+    let failed = delivery.last_error.is_some();
+    let outcome = delivery.last_error.or(delivery.outcome).unwrap_or_else(|| "–".to_owned());
+    let event = delivery.event_type.unwrap_or_else(|| "unknown event".to_owned());
+    let href = format!("/deliveries/{id}");
+    let message = delivery.message_id.clone();
+    let replayed = may_operate.then(|| id.clone());
+    view! {
+        <tr data-delivery-id=id>
+            <td data-label="State"><StateBadge state=delivery.state/></td>
+            <td data-label="Event"><a href=href>{event}</a></td>
+            <td data-label="Partner"><a href=format!("/partners/{}", delivery.partner_id)>{delivery.partner_id.to_string()}</a></td>
+            <td data-label="Message"><code class="deliveries__message" title=message>{delivery.message_id}</code></td>
+            <td data-label="Outcome"><span class="deliveries__outcome" data-failed=failed.then_some("true")>{outcome}</span></td>
+            <NumberCell label="Tries">{count(delivery.attempts.into())}</NumberCell>
+            <NumberCell label="Repeats">{count(delivery.duplicates.into())}</NumberCell>
+            <td data-label="Received"><Time at=delivery.received_at/></td>
+            <td data-label="Replay">
+                {match replayed {
+                    Some(id) => view! { <ReplayForm id replay/> }.into_any(),
+                    None => view! { <span class="muted">"–"</span> }.into_any(),
+                }}
+            </td>
+        </tr>
+    }
+}
+
+/// Replaying is safe: what a delivery already did is not done twice.
+#[component]
+pub fn ReplayForm(id: String, replay: ServerAction<ReplayDelivery>) -> impl IntoView {
+    view! {
+        <ActionForm action=replay>
+            <input type="hidden" name="id" value=id/>
+            <button type="submit" class="button" title="Process it again. What it already did is not done twice.">"Replay"</button>
+        </ActionForm>
+    }
+}
+
+#[component]
+pub fn StateBadge(state: DeliveryState) -> impl IntoView {
+    let (tone, word) = match state {
+        DeliveryState::Received => (Tone::Accent, "received"),
+        DeliveryState::Processed => (Tone::Good, "processed"),
+        DeliveryState::Ignored => (Tone::Neutral, "ignored"),
+        DeliveryState::Retrying => (Tone::Warning, "retrying"),
+        DeliveryState::Dead => (Tone::Bad, "given up"),
+    };
+    view! { <Badge tone>{word}</Badge> }
+}

@@ -1,0 +1,154 @@
+//! One partner: who it is, its terms, what counts as success, and its webhooks. Operators change it here.
+
+mod identity;
+mod terms;
+mod webhooks;
+
+use domain::partner::{MeasurementMethod, MetricKind, SuccessMetric};
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+
+use crate::{
+    api::{
+        AddTerms, MakeWebhookSecret, PartnerDetail, RevokeWebhookSecret, SendTestWebhook, UpdatePartner, find_partner, take_made_secret, use_viewer,
+    },
+    components::{Badge, ButtonLink, DataTable, EmptyState, ErrorNote, NumberCell, PageHeader, Panel, TableSkeleton, Tone},
+};
+use identity::IdentityPanels;
+use terms::TermsPanels;
+use webhooks::WebhookPanels;
+
+/// What can be done here. They outlive the data, so that an error or a new secret stays while the page is fetched anew.
+#[derive(Clone, Copy)]
+struct Actions {
+    update: ServerAction<UpdatePartner>,
+    add_terms: ServerAction<AddTerms>,
+    make_secret: ServerAction<MakeWebhookSecret>,
+    revoke_secret: ServerAction<RevokeWebhookSecret>,
+    send_test: ServerAction<SendTestWebhook>,
+}
+
+impl Actions {
+    fn new() -> Self {
+        Self {
+            update: ServerAction::new(),
+            add_terms: ServerAction::new(),
+            make_secret: ServerAction::new(),
+            revoke_secret: ServerAction::new(),
+            send_test: ServerAction::new(),
+        }
+    }
+
+    /// Grows when the partner may have changed.
+    fn version(self) -> usize {
+        self.update.version().get() + self.add_terms.version().get() + self.make_secret.version().get() + self.revoke_secret.version().get()
+    }
+}
+
+#[component]
+pub fn PartnerPage() -> impl IntoView {
+    let params = use_params_map();
+    let partner_id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
+    let actions = Actions::new();
+    let partner = Resource::new(move || (partner_id.get(), actions.version()), |(id, _)| find_partner(id));
+    let made_before = Resource::new(move || partner_id.get(), take_made_secret);
+    let may_operate = Memo::new(move |_| use_viewer().with(|viewer| viewer.as_ref().is_some_and(crate::api::Viewer::may_operate)));
+
+    view! {
+        <Transition fallback=|| view! { <Panel title="Partner"><TableSkeleton/></Panel> }>
+            {move || Suspend::new(async move {
+                let made_before = made_before.await.ok().flatten();
+                match partner.await {
+                    Ok(partner) => view! { <PartnerView partner made_before actions may_operate=may_operate.get()/> }.into_any(),
+                    Err(error) => view! {
+                        <PageHeader title="Partner"><ButtonLink href="/partners">"All partners"</ButtonLink></PageHeader>
+                        <ErrorNote error/>
+                    }
+                    .into_any(),
+                }
+            })}
+        </Transition>
+    }
+}
+
+#[component]
+fn PartnerView(partner: PartnerDetail, made_before: Option<String>, actions: Actions, may_operate: bool) -> impl IntoView {
+    let (tone, state) = if partner.active { (Tone::Good, "active") } else { (Tone::Neutral, "inactive") };
+    let metrics = partner.metrics.clone();
+    view! {
+        <div class="stack">
+            <PageHeader title=partner.display_name.clone() lead=partner.description.clone()>
+                <Badge tone>{state}</Badge>
+                <ButtonLink href="/partners">"All partners"</ButtonLink>
+            </PageHeader>
+            <IdentityPanels partner=partner.clone() update=actions.update may_operate/>
+            <TermsPanels partner=partner.clone() add_terms=actions.add_terms may_operate/>
+            <WebhookPanels partner made_before actions may_operate/>
+            <Panel title="Success metrics" hint="what multiplies a commission, and what proves it" flush=true>
+                <MetricTable metrics/>
+            </Panel>
+        </div>
+    }
+}
+
+#[component]
+fn MetricTable(metrics: Vec<SuccessMetric>) -> impl IntoView {
+    if metrics.is_empty() {
+        return view! { <EmptyState title="This partner has no success metrics"/> }.into_any();
+    }
+    let rows = metrics
+        .into_iter()
+        .map(|metric| {
+            view! {
+                <tr>
+                    <td data-label="Metric">
+                        <span class="two-lines">
+                            <span>{metric.name}</span>
+                            <code class="muted">{metric.id}</code>
+                        </span>
+                    </td>
+                    <td data-label="Kind">{kind_words(metric.kind)}</td>
+                    <NumberCell label="Multiplier">{format!("× {}", metric.value_multiplier.normalize())}</NumberCell>
+                    <td data-label="Measured by">{method_words(metric.measurement_method)}</td>
+                    <td data-label="Verification">
+                        {if metric.verification_required {
+                            view! { <Badge tone=Tone::Warning>"required"</Badge> }.into_any()
+                        } else {
+                            view! { <span class="muted">"not required"</span> }.into_any()
+                        }}
+                    </td>
+                    <td data-label="Required data" class="partner__wrap"><span class="mono">{metric.required_data.join(", ")}</span></td>
+                </tr>
+            }
+        })
+        .collect_view();
+    view! {
+        <DataTable
+            caption="Success metrics"
+            cards=true
+            columns=vec!["Metric", "Kind", "#Multiplier", "Measured by", "Verification", "Required data"]
+        >
+            {rows}
+        </DataTable>
+    }
+    .into_any()
+}
+
+fn kind_words(kind: MetricKind) -> &'static str {
+    match kind {
+        MetricKind::Conversion => "conversion",
+        MetricKind::Retention => "retention",
+        MetricKind::Expansion => "expansion",
+        MetricKind::Achievement => "achievement",
+        MetricKind::Revenue => "revenue",
+    }
+}
+
+fn method_words(method: MeasurementMethod) -> &'static str {
+    match method {
+        MeasurementMethod::ApiTracking => "partner's API",
+        MeasurementMethod::Webhook => "webhook",
+        MeasurementMethod::UserReport => "developer's report",
+        MeasurementMethod::Analytics => "analytics",
+    }
+}

@@ -1,0 +1,199 @@
+//! Where the partner sends its events to, the secrets that they are signed with, and a test.
+
+use domain::{
+    PartnerId,
+    partner::{PartnerSecret, SecretPurpose, WebhookScheme},
+};
+use leptos::prelude::*;
+
+use super::Actions;
+use crate::{
+    api::{Endpoint, PartnerDetail},
+    components::{
+        Badge, CodeBlock, Confirm, CopyField, DataTable, EmptyState, FormError, Notice, Panel, SubmitButton, Time, Tone, failure,
+    },
+};
+
+#[component]
+pub fn WebhookPanels(partner: PartnerDetail, made_before: Option<String>, actions: Actions, may_operate: bool) -> impl IntoView {
+    let PartnerDetail { partner_id, webhooks, secrets, .. } = partner;
+    let example = webhooks.iter().find(|endpoint| endpoint.scheme == WebhookScheme::StandardWebhooks).map(|endpoint| endpoint.url.clone());
+    let has_secret = secrets.iter().any(|secret| secret.purpose == SecretPurpose::Webhook && secret.revoked_at.is_none());
+    let tested = may_operate.then(|| partner_id.clone());
+    let maker = tested.clone();
+    view! {
+        <Panel title="Webhook secrets" hint="the partner signs its events with them; two at most are active, for a rotation">
+            <div class="stack">
+                <MadeSecret made_before actions/>
+                <SecretTable partner_id secrets actions may_operate/>
+                {maker.map(|partner_id| view! { <MakeSecretForm partner_id actions/> })}
+            </div>
+        </Panel>
+        <Panel title="Webhook endpoints" hint="where the partner sends its events to">
+            <EndpointList webhooks/>
+        </Panel>
+        <Panel title="Try it">
+            <div class="stack">
+                {tested.map(|partner_id| view! { <TestForm partner_id has_secret actions/> })}
+                {example.map(|url| view! { <CodeBlock label="The same from a shell" text=curl_example(&url)/> })}
+            </div>
+        </Panel>
+    }
+}
+
+/// The new secret, this once: from the action, or, after a form without script, from the cookie that came with the page.
+#[component]
+fn MadeSecret(made_before: Option<String>, actions: Actions) -> impl IntoView {
+    let made = move || actions.make_secret.value().get().and_then(Result::ok).or_else(|| made_before.clone());
+    move || {
+        made().map(|secret| {
+            view! {
+                <div class="secret-once" role="status">
+                    <p><strong>"Copy this secret now. It is never shown again."</strong></p>
+                    <CopyField label="New webhook secret" value=secret/>
+                    <p class="muted">"Give it to the partner over a safe channel. Until they use it, the one before still works."</p>
+                </div>
+            }
+        })
+    }
+}
+
+#[component]
+fn SecretTable(partner_id: PartnerId, secrets: Vec<PartnerSecret>, actions: Actions, may_operate: bool) -> impl IntoView {
+    if secrets.is_empty() {
+        return view! {
+            <EmptyState title="No secret is set">
+                <p>"Every webhook is refused until there is one."</p>
+            </EmptyState>
+        }
+        .into_any();
+    }
+    let rows =
+        secrets.into_iter().map(|secret| view! { <SecretLine partner_id=partner_id.clone() secret actions may_operate/> }).collect_view();
+    view! {
+        <div class="partner__bleed">
+            <DataTable caption="Webhook secrets, the newest first" cards=true columns=vec!["Ends with", "For", "State", "Made", "Made by", "Revoke"]>
+                {rows}
+            </DataTable>
+        </div>
+        <FormError failure=failure(actions.revoke_secret)/>
+    }
+    .into_any()
+}
+
+#[component]
+fn SecretLine(partner_id: PartnerId, secret: PartnerSecret, actions: Actions, may_operate: bool) -> impl IntoView {
+    let purpose = match secret.purpose {
+        SecretPurpose::Webhook => "webhooks",
+        SecretPurpose::Postback => "postbacks",
+    };
+    let question = format!("Revoke the secret that ends with {}? What is signed with it is refused at once.", secret.hint);
+    let revoke = move || {
+        view! {
+            <Confirm label="Revoke" question>
+                <ActionForm action=actions.revoke_secret>
+                    <input type="hidden" name="partner_id" value=partner_id.to_string()/>
+                    <input type="hidden" name="secret_id" value=secret.partner_secret_id.to_string()/>
+                    <SubmitButton label="Revoke for good" kind="danger" pending=actions.revoke_secret.pending()/>
+                </ActionForm>
+            </Confirm>
+        }
+    };
+    let state = match secret.revoked_at {
+        None => view! { <Badge tone=Tone::Good>"active"</Badge> }.into_any(),
+        Some(at) => view! { <Badge>"revoked"</Badge>" "<span class="muted"><Time at/></span> }.into_any(),
+    };
+    let may_revoke = may_operate && secret.revoked_at.is_none();
+    view! {
+        <tr>
+            <td data-label="Ends with"><code>{secret.hint}</code></td>
+            <td data-label="For">{purpose}</td>
+            <td data-label="State"><span>{state}</span></td>
+            <td data-label="Made"><Time at=secret.created_at/></td>
+            <td data-label="Made by">{secret.created_by}</td>
+            <td data-label="Revoke">{if may_revoke { revoke().into_any() } else { view! { <span class="muted">"–"</span> }.into_any() }}</td>
+        </tr>
+    }
+}
+
+#[component]
+fn MakeSecretForm(partner_id: PartnerId, actions: Actions) -> impl IntoView {
+    view! {
+        <ActionForm action=actions.make_secret>
+            <input type="hidden" name="partner_id" value=partner_id.to_string()/>
+            <div class="row">
+                <SubmitButton label="Make new secret" pending=actions.make_secret.pending()/>
+                <span class="muted">"The newest secret before it stays active; older ones are revoked."</span>
+            </div>
+        </ActionForm>
+        <FormError failure=failure(actions.make_secret)/>
+    }
+}
+
+#[component]
+fn EndpointList(webhooks: Vec<Endpoint>) -> impl IntoView {
+    if webhooks.is_empty() {
+        return view! { <EmptyState title="This partner has no webhooks"/> }.into_any();
+    }
+    let items = webhooks
+        .into_iter()
+        .map(|endpoint| {
+            let event = if endpoint.event == "*" { "Every event".to_owned() } else { endpoint.event };
+            view! { <li><CopyField label=format!("{event} ({})", scheme_words(endpoint.scheme)) value=endpoint.url/></li> }
+        })
+        .collect_view();
+    view! { <ul class="endpoints">{items}</ul> }.into_any()
+}
+
+#[component]
+fn TestForm(partner_id: PartnerId, has_secret: bool, actions: Actions) -> impl IntoView {
+    let sent = move || actions.send_test.value().get().and_then(Result::ok);
+    view! {
+        <ActionForm action=actions.send_test>
+            <input type="hidden" name="partner_id" value=partner_id.to_string()/>
+            <div class="row">
+                <SubmitButton label="Send test webhook" pending=actions.send_test.pending()/>
+                <span class="muted">
+                    {if has_secret {
+                        "Signs a conversion that is marked as a test with the active secret and receives it like a real one. It never earns anything."
+                    } else {
+                        "It needs a webhook secret: make one first."
+                    }}
+                </span>
+            </div>
+        </ActionForm>
+        <FormError failure=failure(actions.send_test)/>
+        {move || sent().map(|id| view! {
+            <Notice tone=Tone::Good>
+                "The test webhook was received. "<a href=format!("/deliveries/{id}")>"See the delivery"</a>
+            </Notice>
+        })}
+    }
+}
+
+fn scheme_words(scheme: WebhookScheme) -> &'static str {
+    match scheme {
+        WebhookScheme::StandardWebhooks => "Standard Webhooks",
+        WebhookScheme::HmacSha256 => "HMAC-SHA256, as GitHub signs",
+        WebhookScheme::Stripe => "as Stripe signs",
+        WebhookScheme::Dub => "as Dub signs",
+    }
+}
+
+/// Signs with openssl alone, so that a partner can try it from any shell.
+fn curl_example(url: &str) -> String {
+    format!(
+        r#"SECRET='whsec_…'
+ID="test_$(date +%s)"
+TIMESTAMP=$(date +%s)
+BODY='{{"type":"conversion.created","timestamp":"2026-11-22T12:00:00Z","data":{{"is_test":true,"conversion_id":"test-1","occurred_at":"2026-11-22T12:00:00Z","amount":"49.00","currency":"USD"}}}}'
+KEY=$(printf %s "${{SECRET#whsec_}}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
+SIGNATURE=$(printf %s "$ID.$TIMESTAMP.$BODY" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$KEY" -binary | base64)
+curl -i '{url}' \
+  -H 'content-type: application/json' \
+  -H "webhook-id: $ID" \
+  -H "webhook-timestamp: $TIMESTAMP" \
+  -H "webhook-signature: v1,$SIGNATURE" \
+  -d "$BODY""#
+    )
+}

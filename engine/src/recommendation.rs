@@ -1,0 +1,277 @@
+//! Recommendations for a site: ranked from memory, logged with what was shown, and the impressions that widgets report.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    PartnerId, RecommendationId, SiteId,
+    id::uuid_v7_time,
+    money::round_minor,
+    partner::{Partner, TermsValues},
+    recommendation::{History, LinkedOffer, MODEL_VERSION, Offer, PartnerHistory, Recommendations, Settings, rank},
+};
+use moka::sync::Cache;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{Engine, Error, Result, batch::Batcher, partner, site, work::Work};
+
+/// How long a change of a partner, its terms or a site may take to show.
+const FRESH: Duration = Duration::from_secs(10);
+/// History moves slowly, and summing it costs more.
+const HISTORY_FRESH: Duration = Duration::from_secs(300);
+/// Older traffic says little about a partner's present rate.
+const HISTORY_DAYS: i64 = 90;
+
+/// What was ranked lately, and the group commit of the log.
+#[derive(Clone)]
+pub struct Recommender {
+    ranked: Cache<SiteId, Arc<Ranked>>,
+    partners: Cache<(), Arc<Vec<(Partner, TermsValues)>>>,
+    history: Cache<(), Arc<History>>,
+    log: Batcher<Logged, bool>,
+}
+
+/// A site's offers with the aliases of their links, and the same as they are logged.
+struct Ranked {
+    offers: Vec<(Offer, String)>,
+    logged: Value,
+}
+
+/// A row of the log.
+struct Logged {
+    recommendation_id: RecommendationId,
+    recommended_at: DateTime<Utc>,
+    site_id: SiteId,
+    offers: Arc<Ranked>,
+}
+
+impl Recommender {
+    pub fn new(db: sqlx::PgPool) -> Self {
+        Self {
+            ranked: Cache::builder().max_capacity(20_000).time_to_live(FRESH).build(),
+            partners: Cache::builder().max_capacity(1).time_to_live(FRESH).build(),
+            history: Cache::builder().max_capacity(1).time_to_live(HISTORY_FRESH).build(),
+            log: Batcher::start(move |_, rows| {
+                let db = db.clone();
+                async move {
+                    let written = write_log(&db, rows).await;
+                    written.inspect_err(|error| tracing::warn!(%error, "recommendations could not be logged")).is_ok()
+                }
+            }),
+        }
+    }
+
+    /// Forgets what was ranked, so that the next answer follows a change at once.
+    pub fn forget(&self) {
+        self.ranked.invalidate_all();
+        self.partners.invalidate_all();
+        self.history.invalidate_all();
+    }
+}
+
+/// Ranks the active partners for a site and logs what is answered; impressions and clicks refer to the log. Each call makes a new
+/// recommendation.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such site, [`Error::Conflict`] if it was never analysed, [`Error::Unavailable`] if it cannot be
+/// logged.
+pub async fn for_site(engine: &Engine, site_id: SiteId) -> Result<Recommendations> {
+    let ranked = ranked(engine, site_id).await?;
+    let recommended_at = engine.now();
+    let recommendation_id: RecommendationId = crate::new_id(recommended_at);
+    let row = Logged { recommendation_id, recommended_at, site_id, offers: ranked.clone() };
+    if engine.recommender.log.write(row).await != Some(true) {
+        return Err(Error::Unavailable("the recommendation could not be logged".into()));
+    }
+    let linked =
+        |(offer, alias): &(Offer, String)| LinkedOffer { offer: offer.clone(), link: format!("/r/{alias}?rid={recommendation_id}") };
+    Ok(Recommendations {
+        recommendation_id,
+        site_id,
+        model_version: MODEL_VERSION.to_owned(),
+        offers: ranked.offers.iter().map(linked).collect(),
+    })
+}
+
+/// Notes that visitors saw offers; their positions are those of the log. An offer that was reported before changes nothing.
+///
+/// # Errors
+/// [`Error::NotFound`] for an unknown recommendation, [`Error::Invalid`] for a partner that it does not hold: then nothing is noted.
+pub async fn record_impressions(engine: &Engine, recommendation_id: RecommendationId, partner_ids: &[PartnerId]) -> Result<u64> {
+    let not_found = || Error::not_found(format!("recommendation `{recommendation_id}`"));
+    // The log is partitioned by time, which the id carries to the millisecond.
+    let at = uuid_v7_time(recommendation_id.0).ok_or_else(not_found)?;
+    let mut work = Work::begin(engine).await?;
+    let row = sqlx::query!(
+        r#"select site_id, recommended_at, array(select jsonb_array_elements(offers) ->> 'partner_id') as "partner_ids!: Vec<String>"
+           from recommendations
+           where recommendation_id = $1
+             and recommended_at >= $2
+             and recommended_at < $3"#,
+        recommendation_id.0,
+        at,
+        at + TimeDelta::milliseconds(1),
+    )
+    .fetch_optional(work.connection())
+    .await?
+    .ok_or_else(not_found)?;
+
+    let mut positions = Vec::with_capacity(partner_ids.len());
+    for partner_id in partner_ids {
+        let position = row.partner_ids.iter().position(|offered| offered == partner_id.as_str());
+        let position = position.ok_or_else(|| Error::invalid("partner_ids", format!("`{partner_id}` was not recommended")))?;
+        positions.push(i16::try_from(position).map_err(Error::internal)?);
+    }
+    let names: Vec<String> = partner_ids.iter().map(ToString::to_string).collect();
+    let added = sqlx::query!(
+        r#"insert into impressions (recommendation_id, partner_id, recommended_at, seen_at, site_id, position)
+           select $1, partner_id, $2, $3, $4, position
+           from unnest($5::text[], $6::smallint[]) as seen (partner_id, position)
+           order by partner_id
+           on conflict do nothing
+           returning partner_id as "partner_id: PartnerId""#,
+        recommendation_id.0,
+        row.recommended_at,
+        engine.now(),
+        row.site_id,
+        &names,
+        &positions,
+    )
+    .fetch_all(work.connection())
+    .await?;
+    for row in &added {
+        work.counts(&row.partner_id).impressions += 1;
+    }
+    work.commit().await?;
+    if !added.is_empty() {
+        engine.clicks.metrics.changed.store(true, Ordering::Relaxed);
+    }
+    Ok(added.len() as u64)
+}
+
+async fn ranked(engine: &Engine, site_id: SiteId) -> Result<Arc<Ranked>> {
+    if let Some(ranked) = engine.recommender.ranked.get(&site_id) {
+        return Ok(ranked);
+    }
+    let site = site::load(engine, site_id).await?;
+    let analysis = site.analysis.ok_or_else(|| Error::Conflict(format!("site `{site_id}` was not analysed yet")))?;
+    let partners = partners(engine).await?;
+    let offers = rank(&analysis, &partners, &*history(engine, &partners).await?, &Settings::default());
+    let alias = |offer: &Offer| site.links.iter().find(|link| link.partner_id == offer.partner_id).map(|link| link.alias.clone());
+    // A partner that was switched on this very moment has no code yet; it comes with the next ranking.
+    let offers: Vec<(Offer, String)> =
+        offers.into_iter().filter_map(|offer| Some((alias(&offer)?, offer))).map(|(alias, offer)| (offer, alias)).collect();
+    let logged = offers.iter().map(|(offer, _)| logged(offer)).collect();
+    let ranked = Arc::new(Ranked { offers, logged });
+    engine.recommender.ranked.insert(site_id, ranked.clone());
+    Ok(ranked)
+}
+
+/// What later evaluation needs of an offer; its place in the list is its position.
+fn logged(offer: &Offer) -> Value {
+    json!({
+        "partner_id": offer.partner_id,
+        "score": offer.score,
+        "fit": offer.fit.value,
+        "conversion_probability": offer.conversion_probability,
+        "expected_revenue_minor": offer.expected_revenue_minor,
+        "currency": offer.currency,
+        "down_ranked": offer.down_ranked.is_some(),
+    })
+}
+
+async fn partners(engine: &Engine) -> Result<Arc<Vec<(Partner, TermsValues)>>> {
+    if let Some(partners) = engine.recommender.partners.get(&()) {
+        return Ok(partners);
+    }
+    let mut connection = engine.db.acquire().await?;
+    let mut partners = Vec::new();
+    for found in partner::list_active(&mut connection).await? {
+        match partner::terms_at(&mut connection, &found.partner_id, engine.now()).await {
+            Ok(terms) => partners.push((found, terms.values)),
+            // Without terms a conversion could not be rated: not recommended until they start.
+            Err(Error::NotFound { .. }) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    let partners = Arc::new(partners);
+    engine.recommender.partners.insert((), partners.clone());
+    Ok(partners)
+}
+
+/// Clicks, conversions and value of the last 90 days. The commission is the present rate of that value, in the payout currency alone:
+/// no other currency is mixed in.
+async fn history(engine: &Engine, partners: &[(Partner, TermsValues)]) -> Result<Arc<History>> {
+    if let Some(history) = engine.recommender.history.get(&()) {
+        return Ok(history);
+    }
+    let since = engine.now() - TimeDelta::days(HISTORY_DAYS);
+    let rows = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId",
+                  sum(clicks)::bigint as "clicks!",
+                  sum(conversions)::bigint as "conversions!"
+           from hourly_counts
+           where hour >= $1
+           group by partner_id"#,
+        since,
+    )
+    .fetch_all(&engine.db)
+    .await?;
+    let values = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId", currency, sum(value_minor)::bigint as "value_minor!"
+           from hourly_money
+           where hour >= $1
+           group by partner_id, currency"#,
+        since,
+    )
+    .fetch_all(&engine.db)
+    .await?;
+    let history: History = rows
+        .into_iter()
+        .filter_map(|row| {
+            let (_, terms) = partners.iter().find(|(partner, _)| partner.partner_id == row.partner_id)?;
+            let value = values.iter().find(|value| value.partner_id == row.partner_id && value.currency == terms.payout_currency.code());
+            let value_minor = value.map_or(0, |value| value.value_minor.max(0));
+            let entry = PartnerHistory {
+                clicks: u64::try_from(row.clicks).unwrap_or(0),
+                conversions: u64::try_from(row.conversions).unwrap_or(0),
+                commission_minor: round_minor(Decimal::from(value_minor).checked_mul(terms.commission_rate)?)?,
+            };
+            Some((row.partner_id, entry))
+        })
+        .collect();
+    let history = Arc::new(history);
+    engine.recommender.history.insert((), history.clone());
+    Ok(history)
+}
+
+async fn write_log(db: &sqlx::PgPool, rows: Vec<Logged>) -> Result<()> {
+    let (mut ids, mut times, mut sites, mut offers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        ids.push(row.recommendation_id.0);
+        times.push(row.recommended_at);
+        sites.push(row.site_id.0);
+        offers.push(row.offers.logged.clone());
+    }
+    sqlx::query!(
+        "insert into recommendations (recommendation_id, recommended_at, site_id, model_version, offers)
+         select recommendation_id, recommended_at, site_id, $1, offers
+         from unnest($2::uuid[], $3::timestamptz[], $4::uuid[], $5::jsonb[]) as row (recommendation_id, recommended_at, site_id, offers)",
+        MODEL_VERSION,
+        &ids as &[Uuid],
+        &times as &[DateTime<Utc>],
+        &sites as &[Uuid],
+        &offers as &[Value],
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

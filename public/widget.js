@@ -1,0 +1,198 @@
+// Partner offers of project4site, see docs/WIDGET.md:
+//   <script src="https://ORCHESTRATOR/widget.js" data-site="SITE" async></script>
+// It sets no cookie, runs under a strict Content-Security-Policy, keeps its space while it loads, and vanishes if anything fails.
+(() => {
+  const script = document.currentScript ?? document.querySelector('script[src*="/widget.js"]');
+  const origin = new URL(script.src).origin;
+  const ATTRIBUTES = ['site', 'theme', 'layout', 'limit'];
+  /** An offer counts as seen when half of it was in view for this long (the usual definition of a viewable impression). */
+  const SEEN_MS = 1000;
+
+  // Heights are fixed and text is clamped, so that the skeleton is as high as what replaces it. Without a `theme` the page's own
+  // `color-scheme` decides. Lengths are in em of the place where the element stands, whatever the page's root font size is.
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(`
+:host { display: block; container-type: inline-size; color: light-dark(#16181d, #f1f2f4); text-align: start; line-height: 1.45 }
+:host([theme=light]) { color-scheme: light }
+:host([theme=dark]) { color-scheme: dark }
+:host([theme=auto]) { color-scheme: light dark }
+section { --accent: var(--p4s-accent, light-dark(#4f46e5, #a5a6fb)); --soft: light-dark(#59606c, #a3a9b4); --line: light-dark(#e3e5ea, #2c3038) }
+* { box-sizing: border-box; margin: 0; padding: 0 }
+.label { height: 2.5em; font-size: .8em; color: var(--soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+.label b { color: light-dark(#16181d, #f1f2f4); font-weight: 600 }
+ul { list-style: none; display: grid; grid-auto-flow: column; grid-auto-columns: minmax(min(15.5em, 88cqi), 25em); gap: .9em; overflow-x: auto; scroll-snap-type: x proximity; padding: 4px 4px .6em; margin: -4px }
+.offer { position: relative; height: 16.6em; padding: 1.1em; display: grid; grid-template: 2.4em 3.1em 1fr 2.6em / 2.4em minmax(0, 1fr); gap: .6em .75em; scroll-snap-align: start; background: light-dark(#fff, #181b20); border: 1px solid var(--line); border-radius: 14px; box-shadow: 0 1px 2px rgb(16 24 40 / .05); transition: border-color .15s, box-shadow .15s }
+.offer:hover { border-color: light-dark(#c3c7d0, #4a505c); box-shadow: 0 6px 20px light-dark(rgb(16 24 40 / .09), rgb(0 0 0 / .45)) }
+.offer:focus-within:has(:focus-visible) { outline: 3px solid var(--accent); outline-offset: 1px }
+.mark { display: grid; place-items: center; width: 2.4em; height: 2.4em; border-radius: 10px; font-weight: 700; color: light-dark(oklch(.45 .14 var(--hue)), oklch(.84 .1 var(--hue))); background: light-dark(oklch(.95 .035 var(--hue)), oklch(.31 .06 var(--hue))) }
+h3 { align-self: center; font-size: 1em; font-weight: 650; letter-spacing: -.01em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+.lead, .why, a { grid-column: 1 / -1 }
+.lead, .why span { overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2 }
+.why { font-size: .82em; color: var(--soft); border-inline-start: 2px solid var(--line); padding-inline-start: .75em; overflow: hidden; min-width: 0 }
+code { display: block; margin-top: .25em; font: .92em ui-monospace, Menlo, Consolas, monospace; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+a { align-self: end; display: flex; justify-content: center; gap: .5em; padding: .52em .9em; border-radius: 9px; font-size: .92em; font-weight: 600; text-decoration: none; color: var(--accent); background: color-mix(in oklab, var(--accent) 9%, transparent); white-space: nowrap; overflow: hidden; outline: none; transition: background .15s, color .15s }
+a::before { content: ""; position: absolute; inset: 0; border-radius: 14px }
+.offer:hover a, a:focus-visible { color: light-dark(#fff, #12132b); background: var(--accent) }
+a span { overflow: hidden; text-overflow: ellipsis }
+a i { font-style: normal }
+.blank > * { border-radius: 8px; background: light-dark(#eef0f3, #23272e); border: 0 }
+.blank h3 { width: 55%; height: 1em }
+:host([layout=compact]) ul { grid-auto-flow: row; grid-auto-columns: auto; gap: .4em }
+:host([layout=compact]) .offer { height: 4.2em; padding: .5em .8em; gap: 0 .75em; align-items: center; grid-template: 1.5em 1.6em / 2.4em minmax(0, 1fr) auto; border-radius: 11px }
+:host([layout=compact]) .mark { grid-row: 1 / 3 }
+:host([layout=compact]) .lead { grid-area: 2 / 2; font-size: .82em; color: var(--soft); -webkit-line-clamp: 1 }
+:host([layout=compact]) .why { display: none }
+:host([layout=compact]) a { grid-area: 1 / 3 / 3; align-self: center }
+@container (width < 30em) { :host([layout=compact]) a span { display: none } }
+@media (prefers-reduced-motion: no-preference) {
+  .offer:not(.blank) { animation: come .35s ease-out backwards }
+  .blank > * { animation: wait 1.4s ease-in-out infinite alternate }
+  @keyframes come { from { opacity: 0 } }
+  @keyframes wait { to { opacity: .5 } }
+}
+@media (prefers-reduced-motion: reduce) { * { transition: none !important } }
+@media (forced-colors: active) { a { border: 1px solid } }`);
+
+  /** Text goes in as text, never as HTML. */
+  const make = (tag, className, ...children) => {
+    const element = document.createElement(tag);
+    if (className) element.className = className;
+    element.append(...children);
+    return element;
+  };
+
+  const blank = () => make('li', 'offer blank', make('div', 'mark'), make('h3'), make('p', 'lead'), make('p', 'why'), make('a'));
+
+  const card = (offer) => {
+    const name = offer.partnerName;
+    const mark = make('div', 'mark', [...name][0].toUpperCase());
+    mark.ariaHidden = 'true';
+    mark.style.setProperty('--hue', [...offer.partnerId].reduce((hue, letter) => (hue * 31 + letter.charCodeAt(0)) % 360, 0));
+    const why = make('p', 'why');
+    const [reason] = offer.reasons;
+    if (reason) {
+      why.append(make('span', '', reason.text));
+      if (reason.evidence?.[0]) why.append(make('code', '', reason.evidence[0]));
+      why.title = [reason.text, ...(reason.evidence ?? [])].join('\n');
+    }
+    const arrow = make('i', '', '→');
+    arrow.ariaHidden = 'true';
+    const link = make('a', '', make('span', '', offer.ctaText), arrow);
+    // Clicks are counted on the script's own origin; nothing else may become a link.
+    const url = new URL(offer.url, origin);
+    if (url.origin !== origin) throw new Error('a link to another origin');
+    link.href = url.href;
+    link.target = '_blank';
+    link.rel = 'sponsored noopener';
+    link.ariaLabel = `${offer.ctaText} (partner offer, opens in a new tab)`;
+    const item = make('li', 'offer', mark, make('h3', '', name), make('p', 'lead', offer.positioning), why, link);
+    item.partnerId = offer.partnerId;
+    return item;
+  };
+
+  class Offers extends HTMLElement {
+    static observedAttributes = ['site', 'limit'];
+    #root = this.attachShadow({ mode: 'open' });
+    #asked = '';
+    #request = new AbortController();
+    #observer;
+    #timers = new Set();
+    #recommendationId;
+
+    connectedCallback() {
+      this.#show();
+    }
+
+    attributeChangedCallback() {
+      if (this.isConnected) this.#show();
+    }
+
+    /** A router may take the element away and bring it back: what is loaded stays, what is under way ends. */
+    disconnectedCallback() {
+      this.#stop();
+      if (!this.#recommendationId) this.#asked = '';
+    }
+
+    #stop() {
+      this.#request.abort();
+      this.#observer?.disconnect();
+      this.#timers.forEach(clearTimeout);
+      this.#timers.clear();
+    }
+
+    async #show() {
+      const site = this.getAttribute('site');
+      const limit = Math.min(Math.max(parseInt(this.getAttribute('limit')) || 3, 1), 6);
+      const asked = `${site} ${limit}`;
+      if (asked === this.#asked) return this.#watch();
+      this.#asked = asked;
+      this.#stop();
+      this.#recommendationId = undefined;
+      const request = (this.#request = new AbortController());
+      if (!site) return this.#vanish();
+      try {
+        this.#draw(Array.from({ length: limit }, blank)).ariaBusy = 'true';
+        const signal = AbortSignal.any([request.signal, AbortSignal.timeout(10_000)]);
+        const answer = await fetch(`${origin}/api/v1/sites/${encodeURIComponent(site)}/recommendations`, { signal, credentials: 'omit' });
+        const { recommendationId, offers } = await answer.json();
+        if (request.signal.aborted) return;
+        // What the project already has is not advertised to it.
+        const fitting = offers.filter((offer) => !offer.downRanked).slice(0, limit);
+        if (!answer.ok || !fitting.length) return this.#vanish();
+        this.#draw(fitting.map(card));
+        this.#recommendationId = recommendationId;
+        this.#watch();
+      } catch {
+        if (!request.signal.aborted) this.#vanish();
+      }
+    }
+
+    #draw(items) {
+      this.#root.adoptedStyleSheets = [sheet];
+      const section = make('section', '', make('p', 'label', make('b', '', 'Partner offers'), ' · project4site may earn a commission'), make('ul', '', ...items));
+      section.ariaLabel = 'Partner offers';
+      this.#root.replaceChildren(section);
+      return section;
+    }
+
+    #vanish() {
+      this.#root.adoptedStyleSheets = [];
+      this.#root.replaceChildren();
+    }
+
+    /** Reports each offer once, when it was really seen. */
+    #watch() {
+      this.#observer?.disconnect();
+      if (!this.#recommendationId) return;
+      /** The items in view, each with the time since when. */
+      const seen = new Map();
+      const report = (candidates) => {
+        const now = candidates.filter((item) => !item.reported && performance.now() - seen.get(item) >= SEEN_MS - 50);
+        if (!now.length) return;
+        if (document.hidden) return wait(now);
+        for (const item of now) item.reported = true;
+        const partnerIds = now.map((item) => item.partnerId);
+        navigator.sendBeacon(`${origin}/api/v1/impressions`, JSON.stringify({ recommendationId: this.#recommendationId, partnerIds }));
+      };
+      const wait = (items) => this.#timers.add(setTimeout(report, SEEN_MS, items));
+      this.#observer = new IntersectionObserver(
+        (entries) => {
+          for (const { target, intersectionRatio } of entries) intersectionRatio >= 0.5 ? seen.set(target, performance.now()) : seen.delete(target);
+          wait([...seen.keys()]);
+        },
+        { threshold: 0.5 },
+      );
+      for (const item of this.#root.querySelectorAll('.offer')) this.#observer.observe(item);
+    }
+  }
+
+  if (!customElements.get('p4s-offers')) customElements.define('p4s-offers', Offers);
+
+  // With `data-site` the element stands where the script stands; without, the page places elements itself.
+  if (script.dataset.site) {
+    const element = document.createElement('p4s-offers');
+    for (const name of ATTRIBUTES) if (script.dataset[name]) element.setAttribute(name, script.dataset[name]);
+    const place = () => (script.closest('head') ? document.body.append(element) : script.after(element));
+    script.closest('head') && !document.body ? addEventListener('DOMContentLoaded', place) : place();
+  }
+})();

@@ -1,0 +1,104 @@
+//! `GET /api/v1/sites/{id}/recommendations`: the offers for a site, for its widget on any origin.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    http::{HeaderName, header},
+    response::IntoResponse,
+};
+use domain::{
+    Currency, Money, Problem, RecommendationId, SiteId,
+    auth::Principal,
+    partner::IntegrationKind,
+    recommendation::{LinkedOffer, Offer, Probability, VisitorOffer},
+};
+use engine::{Engine, recommendation};
+use serde::Serialize;
+
+use crate::problem::ApiResult;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    recommendation_id: RecommendationId,
+    site_id: SiteId,
+    /// To be shown with the offers.
+    disclosure: &'static str,
+    model_version: String,
+    offers: Vec<OfferAnswer>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OfferAnswer {
+    #[serde(flatten)]
+    offer: VisitorOffer,
+    score: f64,
+    integration_method: Option<IntegrationKind>,
+    #[serde(flatten)]
+    expectation: Option<Expectation>,
+}
+
+/// What only operators see.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Expectation {
+    conversion_probability: ProbabilityAnswer,
+    expected_revenue: MoneyAnswer,
+}
+
+#[derive(Serialize)]
+struct ProbabilityAnswer {
+    estimate: f64,
+    low: f64,
+    high: f64,
+}
+
+/// The amount is a text, since JSON numbers lose digits.
+#[derive(Serialize)]
+struct MoneyAnswer {
+    amount: String,
+    currency: Currency,
+}
+
+pub async fn list(
+    State(engine): State<Engine>,
+    Extension(who): Extension<Principal>,
+    Path(site_id): Path<String>,
+) -> ApiResult<impl IntoResponse> {
+    let unknown = || Problem::new(404, "not_found", "not found").detail(format!("site `{site_id}` was not found"));
+    let site_id: SiteId = site_id.parse().map_err(|_| unknown())?;
+    let found = recommendation::for_site(&engine, site_id).await?;
+    let tells_all = who.may_read() || who.has_scope("sites:write");
+    let visible = found.for_visitors().offers;
+    let offer = |(visible, LinkedOffer { offer, .. }): (VisitorOffer, &LinkedOffer)| OfferAnswer {
+        offer: visible,
+        score: round(offer.score),
+        integration_method: offer.integration,
+        expectation: tells_all.then(|| expectation(offer)),
+    };
+    let answer = Answer {
+        recommendation_id: found.recommendation_id,
+        site_id,
+        disclosure: "Partner offers. project4site may earn a commission.",
+        offers: visible.into_iter().zip(&found.offers).map(offer).collect(),
+        model_version: found.model_version,
+    };
+    // Each answer is a recommendation of its own in the log, and operators see more: nothing may keep it.
+    let headers: [(HeaderName, &str); 2] = [(header::CACHE_CONTROL, "no-store"), (header::VARY, "authorization, cookie")];
+    Ok((headers, Json(answer)))
+}
+
+fn expectation(offer: &Offer) -> Expectation {
+    let Probability { mean, low, high } = offer.conversion_probability;
+    let revenue = Money::new(offer.expected_revenue_minor, offer.currency);
+    Expectation {
+        conversion_probability: ProbabilityAnswer { estimate: round(mean), low: round(low), high: round(high) },
+        expected_revenue: MoneyAnswer { amount: revenue.to_decimal().to_string(), currency: revenue.currency },
+    }
+}
+
+/// To four digits: more would only pretend.
+fn round(value: f64) -> f64 {
+    (value * 10_000.0).round() / 10_000.0
+}
