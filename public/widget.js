@@ -20,7 +20,7 @@ section { --accent: var(--p4s-accent, light-dark(#4f46e5, #a5a6fb)); --soft: lig
 * { box-sizing: border-box; margin: 0; padding: 0 }
 .label { height: 2.5em; font-size: .8em; color: var(--soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 .label b { color: light-dark(#16181d, #f1f2f4); font-weight: 600 }
-ul { list-style: none; display: grid; grid-auto-flow: column; grid-auto-columns: minmax(min(15.5em, 88cqi), 25em); gap: .9em; overflow-x: auto; scroll-snap-type: x proximity; padding: 4px 4px .6em; margin: -4px }
+ul { list-style: none; display: grid; grid-auto-flow: column; grid-auto-columns: minmax(min(15.5em, 88cqi), 25em); gap: .9em; overflow-x: auto; scroll-snap-type: x proximity; padding: .25em .25em .65em; margin: -.25em }
 .offer { position: relative; height: 16.6em; padding: 1.1em; display: grid; grid-template: 2.4em 3.1em 1fr 2.6em / 2.4em minmax(0, 1fr); gap: .6em .75em; scroll-snap-align: start; background: light-dark(#fff, #181b20); border: 1px solid var(--line); border-radius: 14px; box-shadow: 0 1px 2px rgb(16 24 40 / .05); transition: border-color .15s, box-shadow .15s }
 .offer:hover { border-color: light-dark(#c3c7d0, #4a505c); box-shadow: 0 6px 20px light-dark(rgb(16 24 40 / .09), rgb(0 0 0 / .45)) }
 .offer:focus-within:has(:focus-visible) { outline: 3px solid var(--accent); outline-offset: 1px }
@@ -67,15 +67,15 @@ a i { font-style: normal }
     const name = offer.partnerName;
     const mark = make('div', 'mark', [...name][0].toUpperCase());
     mark.ariaHidden = 'true';
-    mark.style.setProperty('--hue', [...offer.partnerId].reduce((hue, letter) => (hue * 31 + letter.charCodeAt(0)) % 360, 0));
+    mark.style.setProperty('--hue', [...offer.partnerId].reduce((hue, letter) => (hue * 13 + letter.charCodeAt(0)) % 360, 0));
     const why = make('p', 'why');
     const [reason] = offer.reasons;
     if (reason) {
-      why.append(make('span', '', reason.text));
+      why.append(make('span', '', reason.text[0].toUpperCase() + reason.text.slice(1)));
       if (reason.evidence?.[0]) why.append(make('code', '', reason.evidence[0]));
       why.title = [reason.text, ...(reason.evidence ?? [])].join('\n');
     }
-    const arrow = make('i', '', '→');
+    const arrow = make('i', '', '\u2192');
     arrow.ariaHidden = 'true';
     const link = make('a', '', make('span', '', offer.ctaText), arrow);
     // Clicks are counted on the script's own origin; nothing else may become a link.
@@ -149,7 +149,7 @@ a i { font-style: normal }
 
     #draw(items) {
       this.#root.adoptedStyleSheets = [sheet];
-      const section = make('section', '', make('p', 'label', make('b', '', 'Partner offers'), ' · project4site may earn a commission'), make('ul', '', ...items));
+      const section = make('section', '', make('p', 'label', make('b', '', 'Partner offers'), ' \u00b7 project4site may earn a commission'), make('ul', '', ...items));
       section.ariaLabel = 'Partner offers';
       this.#root.replaceChildren(section);
       return section;

@@ -54,7 +54,8 @@ impl From<engine::Error> for AppError {
     }
 }
 
-/// A form sent without script is answered by a redirect back to its page, whose status must stay.
+/// A redirect's status must stay: a form sent without script is answered by one, back to its page, and so is a page that is
+/// asked for by somebody who is not signed in.
 #[cfg(feature = "ssr")]
 fn set_status(status: u16) {
     use axum::http::{Method, StatusCode, header::ACCEPT, request::Parts};
@@ -62,7 +63,8 @@ fn set_status(status: u16) {
 
     let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<leptos_axum::ResponseOptions>()) else { return };
     let accepts_html = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/html"));
-    if parts.method == Method::POST && accepts_html {
+    let redirected = if parts.method == Method::POST { accepts_html } else { status == 401 };
+    if redirected {
         return;
     }
     if let Ok(status) = StatusCode::from_u16(status) {

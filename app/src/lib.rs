@@ -30,7 +30,7 @@ use leptos_router::{
 pub use error::AppError;
 
 use components::Frame;
-use pages::{DashboardPage, DeliveriesPage, DeliveryPage, NotFoundPage, PartnerPage, PartnersPage, SignInPage};
+use pages::{DashboardPage, DeliveriesPage, DeliveryPage, NotFoundPage, PartnerPage, PartnersPage, SignInPage, SitePage, SitesPage};
 
 /// The HTML document around the app.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
@@ -71,6 +71,8 @@ pub fn App() -> impl IntoView {
                 <Routes fallback=NotFoundPage>
                     <Route path=path!("/") view=DashboardPage ssr=SsrMode::Async/>
                     <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async/>
+                    <Route path=path!("/sites") view=SitesPage ssr=SsrMode::Async/>
+                    <Route path=path!("/sites/:id") view=SitePage ssr=SsrMode::Async/>
                     <Route path=path!("/partners") view=PartnersPage ssr=SsrMode::Async/>
                     <Route path=path!("/partners/:id") view=PartnerPage ssr=SsrMode::Async/>
                     <Route path=path!("/deliveries") view=DeliveriesPage ssr=SsrMode::Async/>

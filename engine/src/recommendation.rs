@@ -18,6 +18,9 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+mod preview;
+pub use preview::preview;
+
 use crate::{Engine, Error, Result, batch::Batcher, partner, site, work::Work};
 
 /// How long a change of a partner, its terms or a site may take to show.

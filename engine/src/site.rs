@@ -12,6 +12,9 @@ use domain::{
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
+mod overview;
+pub use overview::{Overview, overview};
+
 use crate::{Engine, Error, Result, audit, partner};
 
 /// A project to be registered.

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use crate::{
     api::{base_url, embed_line},
-    html::{escape, fill},
+    html::{capitalised, escape, fill},
     problem::ApiError,
 };
 
@@ -166,11 +166,6 @@ fn without_article(words: &str) -> &str {
     words.strip_prefix("a ").or_else(|| words.strip_prefix("an ")).unwrap_or(words)
 }
 
-fn capitalised(words: &str) -> String {
-    let mut letters = words.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,7 +174,6 @@ mod tests {
     fn words_become_headings() {
         assert_eq!(capitalised(without_article("an API service")), "API service");
         assert_eq!(capitalised("a library"), "A library");
-        assert_eq!(capitalised(""), "");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use engine::{Engine, agent, recommendation};
 
 use crate::{
     auth::text,
-    html::{escape, fill},
+    html::{capitalised, escape, fill},
 };
 
 /// Any site may frame it; it runs nothing and sends nothing.
@@ -59,7 +59,7 @@ fn card(offer: &Offer, link: &str) -> String {
         escape(&initial),
         escape(&offer.display_name),
         escape(&offer.positioning),
-        escape(reason.map_or("", |reason| &reason.text)),
+        escape(&capitalised(reason.map_or("", |reason| &reason.text))),
         escape(link),
         escape(&offer.cta_text),
     )

@@ -18,6 +18,12 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
+/// Reasons begin in lower case, as other texts of the domain do; a reader gets a beginning.
+pub fn capitalised(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// Puts values, which are HTML already, in the place of `{{name}}`. A value is never searched again; a name without a value stays.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut page = String::with_capacity(template.len() * 2);
@@ -48,6 +54,12 @@ mod tests {
     #[test]
     fn markup_in_a_text_stays_text() {
         assert_eq!(escape(r#"<a href="x" title='y'>&"#), "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;");
+    }
+
+    #[test]
+    fn a_reason_begins_with_a_capital() {
+        assert_eq!(capitalised("your project"), "Your project");
+        assert_eq!(capitalised(""), "");
     }
 
     #[test]

@@ -86,8 +86,6 @@ fn brotli_bytes_of_last_build(stamp: &str) -> Option<usize> {
 fn compile() -> Result<PathBuf> {
     let mut command = cargo();
     command.args(["build", "--package", "frontend", "--target", "wasm32-unknown-unknown", "--profile", "wasm-release"]);
-    // One type for all views: less code to download, see the Leptos book on binary size.
-    command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "--cfg erase_components");
     if let Some(toolchain) = wasm_toolchain() {
         command.env("RUSTUP_TOOLCHAIN", toolchain);
     }

@@ -70,7 +70,7 @@ pub async fn sign_out() -> Result<(), AppError> {
 
 #[cfg(feature = "ssr")]
 mod server {
-    use axum::http::{HeaderValue, header, request::Parts};
+    use axum::http::{HeaderValue, StatusCode, header, request::Parts};
     use domain::auth::Principal;
     use leptos::prelude::*;
     use leptos_axum::ResponseOptions;
@@ -98,6 +98,10 @@ mod server {
         let asked = parts.uri.path_and_query().map_or(path, |asked| asked.as_str());
         let next = if asked == "/" { String::new() } else { format!("?next={}", leptos_router::location::Url::escape(asked)) };
         leptos_axum::redirect(&format!("/sign-in{next}"));
+        // Also for programs, which do not ask for HTML and would get the status of a page.
+        if let Some(response) = use_context::<ResponseOptions>() {
+            response.set_status(StatusCode::FOUND);
+        }
     }
 
     /// The token in the request's session cookie.

@@ -112,7 +112,11 @@ mod server {
     pub fn read_filter(state: &str, partner: &str, before: &str) -> Result<Filter, AppError> {
         let known = |text: &str| DeliveryState::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text)).ok();
         Ok(Filter {
-            state: if state.is_empty() { None } else { Some(known(state).ok_or_else(|| invalid("state", format!("`{state}` is no state of a delivery")))?) },
+            state: if state.is_empty() {
+                None
+            } else {
+                Some(known(state).ok_or_else(|| invalid("state", format!("`{state}` is no state of a delivery")))?)
+            },
             partner_id: read("partner", partner)?,
             before: read("before", before)?,
         })

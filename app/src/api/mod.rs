@@ -6,11 +6,13 @@ mod delivery;
 mod partner;
 #[cfg(feature = "ssr")]
 pub(crate) mod request;
+mod site;
 
 pub use auth::*;
 pub use dashboard::*;
 pub use delivery::*;
 pub use partner::*;
+pub use site::*;
 
 /// The engine and the one who asks.
 ///

@@ -15,7 +15,8 @@ use crate::AppError;
 pub fn origin() -> String {
     let Some(parts) = use_context::<Parts>() else { return String::new() };
     let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text("x-forwarded-host").or_else(|| text("host")).unwrap_or("localhost");
+    let is_host = |host: &&str| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
+    let host = text("x-forwarded-host").or_else(|| text("host")).filter(is_host).unwrap_or("127.0.0.1:3000");
     let proto = text("x-forwarded-proto").filter(|proto| *proto == "https").unwrap_or("http");
     format!("{proto}://{host}")
 }

@@ -57,7 +57,7 @@ fn read_range(query: &ParamsMap) -> Result<Range, InvalidRange> {
 #[component]
 fn Panels(dashboard: Dashboard, range: Range) -> impl IntoView {
     let words = range.words();
-    let funnel_hint = format!("{words}; bars are logarithmic, shares are of the step before");
+    let funnel_hint = format!("{words}, logarithmic bars, shares of the step before");
     view! {
         <section aria-label="Key figures">
             <h2 class="visually-hidden">"Key figures"</h2>

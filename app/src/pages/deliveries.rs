@@ -95,7 +95,14 @@ pub fn DeliveriesPage() -> impl IntoView {
 fn FilterForm(filter: Memo<Filter>) -> impl IntoView {
     let partners = Resource::new(|| (), |()| list_partners());
     let states = || {
-        let states = [("", "Every state"), ("received", "Received"), ("processed", "Processed"), ("ignored", "Ignored"), ("retrying", "Retrying"), ("dead", "Given up")];
+        let states = [
+            ("", "Every state"),
+            ("received", "Received"),
+            ("processed", "Processed"),
+            ("ignored", "Ignored"),
+            ("retrying", "Retrying"),
+            ("dead", "Given up"),
+        ];
         states.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec()
     };
     view! {

@@ -45,7 +45,10 @@ fn DeliveryView(detail: DeliveryDetail, replay: ServerAction<ReplayDelivery>, ma
     let id = delivery.webhook_delivery_id.to_string();
     let moments = delivery.clone();
     let is_empty = headers.is_empty();
-    let headers = headers.into_iter().map(|(name, value)| view! { <div><dt class="mono">{name}</dt><dd class="mono">{value}</dd></div> }).collect_view();
+    let headers = headers
+        .into_iter()
+        .map(|(name, value)| view! { <div><dt class="mono">{name}</dt><dd class="mono">{value}</dd></div> })
+        .collect_view();
     view! {
         <div class="stack">
             <PageHeader title=event lead=format!("From {}", delivery.partner_id)>
@@ -117,7 +120,7 @@ fn Facts(delivery: Delivery) -> impl IntoView {
             <div><dt>"Message"</dt><dd class="mono">{delivery.message_id}</dd></div>
             <div><dt>"Delivery"</dt><dd class="mono">{delivery.webhook_delivery_id.to_string()}</dd></div>
             <div><dt>"Tries"</dt><dd>{delivery.attempts.to_string()}</dd></div>
-            <div><dt>"Repeats"</dt><dd>{format!("{} (the same message sent again, without a second effect)", delivery.duplicates)}</dd></div>
+            <div><dt>"Repeats"</dt><dd>{delivery.duplicates.to_string()}</dd></div>
         </dl>
     }
 }

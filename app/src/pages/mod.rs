@@ -7,6 +7,8 @@ mod not_found;
 mod partner;
 mod partners;
 mod sign_in;
+mod site;
+mod sites;
 
 pub use dashboard::DashboardPage;
 pub use deliveries::DeliveriesPage;
@@ -15,3 +17,5 @@ pub use not_found::NotFoundPage;
 pub use partner::PartnerPage;
 pub use partners::PartnersPage;
 pub use sign_in::SignInPage;
+pub use site::SitePage;
+pub use sites::SitesPage;

@@ -10,7 +10,8 @@ use leptos_router::hooks::use_params_map;
 
 use crate::{
     api::{
-        AddTerms, MakeWebhookSecret, PartnerDetail, RevokeWebhookSecret, SendTestWebhook, UpdatePartner, find_partner, take_made_secret, use_viewer,
+        AddTerms, MakeWebhookSecret, PartnerDetail, RevokeWebhookSecret, SendTestWebhook, UpdatePartner, find_partner, take_made_secret,
+        use_viewer,
     },
     components::{Badge, ButtonLink, DataTable, EmptyState, ErrorNote, NumberCell, PageHeader, Panel, TableSkeleton, Tone},
 };

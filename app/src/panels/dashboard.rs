@@ -243,8 +243,8 @@ fn TopPartners(partners: Vec<PartnerFigures>) -> impl IntoView {
                     <NumberCell label="Commission">{partner.commission.to_string()}</NumberCell>
                     <NumberCell label="Clicks">{count(partner.counts.clicks)}</NumberCell>
                     <NumberCell label="Conversions">{count(partner.counts.conversions)}</NumberCell>
-                    <NumberCell label="Conversion rate">{percent(partner.counts.conversion_rate())}</NumberCell>
-                    <NumberCell label="Attribution rate">{percent(partner.counts.attribution_rate())}</NumberCell>
+                    <NumberCell label="Rate">{percent(partner.counts.conversion_rate())}</NumberCell>
+                    <NumberCell label="Attributed">{percent(partner.counts.attribution_rate())}</NumberCell>
                 </tr>
             }
         })
@@ -253,7 +253,7 @@ fn TopPartners(partners: Vec<PartnerFigures>) -> impl IntoView {
         <DataTable
             caption="Top partners"
             cards=true
-            columns=vec!["Partner", "#Commission", "#Clicks", "#Conversions", "#Conversion rate", "#Attribution rate"]
+            columns=vec!["Partner", "#Commission", "#Clicks", "#Conversions", "#Rate", "#Attributed"]
         >
             {rows}
         </DataTable>

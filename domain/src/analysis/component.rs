@@ -332,7 +332,10 @@ fn kind(facts: &Facts<'_>) -> ProjectKind {
     let ui = frameworks().any(|technology| technology.ui)
         || facts.paths.iter().any(|path| path.ends_with(".cshtml") || path.ends_with(".razor"));
     let writes_files = facts.exports_files || depends_on("@sveltejs/adapter-static");
-    if frameworks().any(|technology| technology.server) && !is_library {
+    // A package that installs a command and says no way to start is a tool, even if it can serve.
+    let runs = facts.start.as_ref().is_some_and(|start| start.stated) || facts.has_container;
+    let is_tool = facts.ecosystem == Ecosystem::Npm && is_program(facts) && !runs;
+    if frameworks().any(|technology| technology.server) && !is_library && !is_tool {
         return match (ui, writes_files) {
             (true, true) => ProjectKind::StaticSite,
             (true, false) => ProjectKind::FullStackApp,
@@ -351,7 +354,7 @@ fn kind(facts: &Facts<'_>) -> ProjectKind {
     if frameworks().any(|technology| technology.generator && technology.ui) {
         return ProjectKind::StaticSite;
     }
-    if ui {
+    if ui && !is_tool {
         return ProjectKind::SinglePageApp;
     }
     if is_program(facts) {

@@ -112,7 +112,7 @@ pub fn revealed(manifest: &Manifest) -> impl Iterator<Item = (&'static str, Usag
     manifest.dependencies.iter().flat_map(move |dependency| {
         let names: Vec<&'static str> = rules().packages(manifest.ecosystem).find(&dependency.name).collect();
         names.into_iter().flat_map(move |id| {
-            let usage = if is_auxiliary { Usage::Development } else { usage_of(&rules().technologies[id], dependency.usage) };
+            let usage = if is_auxiliary { Usage::Development } else { usage_of(manifest, &rules().technologies[id], dependency.usage) };
             with_meant(id).map(move |id| (id, usage, dependency))
         })
     })
@@ -122,13 +122,14 @@ fn with_meant(id: &'static str) -> impl Iterator<Item = &'static str> {
     std::iter::once(id).chain(rules().technologies[id].means.iter().map(String::as_str))
 }
 
-/// What decides how the project is built counts though only the build needs it. A framework of pages that a package leaves to its
-/// user is still what the package is for; a database is not.
-fn usage_of(technology: &Technology, usage: Usage) -> Usage {
-    let is_framework = technology.kind == TechnologyKind::Framework && technology.ui;
+/// What decides how the project is built counts though only the build needs it, unless the package is published: then it is what its
+/// authors try it with. A framework of pages that a package leaves to its user is still what the package is for; a database is not.
+fn usage_of(manifest: &Manifest, technology: &Technology, usage: Usage) -> Usage {
+    let is_framework = technology.kind == TechnologyKind::Framework;
+    let is_published = manifest.is_importable || manifest.installs_command;
     match usage {
-        Usage::Development if technology.build => Usage::Runtime,
-        Usage::Optional if is_framework => Usage::Runtime,
+        Usage::Development if technology.build && !(is_framework && is_published) => Usage::Runtime,
+        Usage::Optional if is_framework && technology.ui => Usage::Runtime,
         other => other,
     }
 }

@@ -126,8 +126,13 @@ pub fn missing(analysis: &Analysis) -> Vec<Need> {
 }
 
 fn need(category: Category, strength: f64, reason: String, evidence: Vec<Evidence>) -> Option<Need> {
-    let evidence = evidence.into_iter().take(EVIDENCE_MAX).collect();
-    Some(Need { category, strength, reason, evidence })
+    let mut shown: Vec<Evidence> = Vec::new();
+    for place in evidence {
+        if shown.len() < EVIDENCE_MAX && !shown.contains(&place) {
+            shown.push(place);
+        }
+    }
+    Some(Need { category, strength, reason, evidence: shown })
 }
 
 /// An ORM or a database that nobody hosts is a need; a server without either may be one.
@@ -181,15 +186,15 @@ fn hosting(analysis: &Analysis) -> Option<Need> {
         (Some(part), _) if analysis.kind.has_server() => {
             need(Category::Hosting, 0.95, "your project has a container file and no host to run it".to_owned(), part.evidence.clone())
         }
+        _ if analysis.is_static => {
+            need(Category::Hosting, 0.6, format!("nothing says where your {} is hosted", noun(analysis)), first_evidence(analysis))
+        }
         (_, Some(start)) => need(
             Category::Hosting,
             if start.stated { 0.85 } else { 0.8 },
             format!("your {} starts with `{}` and nothing says where it runs", noun(analysis), start.command),
             vec![start.evidence.clone()],
         ),
-        _ if analysis.is_static => {
-            need(Category::Hosting, 0.6, format!("nothing says where your {} is hosted", noun(analysis)), first_evidence(analysis))
-        }
         _ => need(Category::Hosting, 0.75, format!("nothing says where your {} runs", noun(analysis)), first_evidence(analysis)),
     }
 }

@@ -1,12 +1,14 @@
 //! What stands around the code: containers, variables, CI, schemas, links to designs.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use url::Url;
 
 use super::{
     Evidence, Usage,
     lexer::{Comments, Token, setting, tokens},
-    manifest::Stated,
+    manifest::{self, Stated},
     rules::{Names, rules},
     tree::{File, Tree, folder},
 };
@@ -91,11 +93,17 @@ fn note_unreadable(file: &File<'_>, outcome: Result<(), String>, warnings: &mut 
 /// Files and folders whose being there is enough.
 fn known_files(tree: &Tree<'_>, found: &mut Surroundings) {
     let names = &rules().surroundings.files;
+    // A tool's own file stands where a part of the project begins; elsewhere the name is chance.
+    let starts: BTreeSet<&str> =
+        tree.files.iter().filter(|file| manifest::is_manifest(file) || file.name() == "Dockerfile").map(|file| file.folder()).collect();
     for key in names.keys() {
         let fits = |file: &&File<'_>| -> bool {
             let path = file.path;
             match key.strip_suffix('/') {
                 Some(folder) => path.starts_with(key) || path.contains(&format!("/{folder}/")),
+                None if !key.contains('/') && !key.starts_with('.') => {
+                    file.name() == key && (file.folder().is_empty() || starts.contains(file.folder()))
+                }
                 None => path == key || path.strip_suffix(key).is_some_and(|before| before.ends_with('/')),
             }
         };
@@ -265,6 +273,9 @@ fn variables(file: &File<'_>, content: &str, found: &mut Surroundings) {
         let evidence = Evidence { path: file.path.to_owned(), line: Some(number), key: Some(variable.to_owned()) };
         found.signs_of(file, &around.variables, variable, usage, &evidence);
         let value = value.trim().trim_matches(['"', '\'']);
+        if variable == "DB_CONNECTION" {
+            found.signs_of(file, &around.providers, value, usage, &evidence);
+        }
         if let Some((scheme, rest)) = value.split_once("://") {
             found.signs_of(
                 file,
@@ -344,7 +355,7 @@ fn static_export(file: &File<'_>, content: &str, found: &mut Surroundings) {
 
 /// Routes that say that the program lives, and links to designs.
 fn links_and_health(file: &File<'_>, content: &str, found: &mut Surroundings) {
-    if found.figma_links.len() < 4 && content.contains("figma.com/") {
+    if found.figma_links.len() < 4 && is_prose(file.name()) && content.contains("figma.com/") {
         for (number, line) in (1..).zip(content.lines()).filter(|(_, line)| line.contains("figma.com/")) {
             if line.split(|c: char| c.is_whitespace() || "\"'`()<>[]".contains(c)).any(is_figma_file) {
                 let evidence = Evidence::line(file.path, number);
@@ -368,6 +379,11 @@ fn links_and_health(file: &File<'_>, content: &str, found: &mut Surroundings) {
         let route = tokens(content, comments).into_iter().find(|(_, token)| matches!(token, Token::Text(text) if is_route(text)));
         found.health_check = route.map(|(line, _)| Evidence::line(file.path, line));
     }
+}
+
+/// Where people link designs: documents, and the stories of components. In other code an address may be anything.
+fn is_prose(name: &str) -> bool {
+    [".md", ".mdx", ".txt", ".rst", ".html"].iter().any(|end| name.ends_with(end)) || name.contains(".stories.") || name.contains(".figma.")
 }
 
 /// A file, a design or a prototype at Figma, not its home page.
@@ -439,6 +455,17 @@ mod tests {
         let signs: Vec<_> = found.signs.iter().map(|sign| sign.technology).collect();
         assert_eq!(signs, ["postgresql", "neon", "clerk"]);
         assert!(!format!("{found:?}").contains("secret@") && !format!("{found:?}").contains("sk_live"));
+    }
+
+    #[test]
+    fn laravel_names_its_database_in_a_variable() {
+        assert_eq!(technologies(".env.example", "DB_CONNECTION=pgsql\nDB_HOST=127.0.0.1\n"), ["postgresql"]);
+    }
+
+    #[test]
+    fn a_file_of_a_host_counts_only_where_a_part_of_the_project_begins() {
+        assert_eq!(technologies("railway.toml", ""), ["railway"]);
+        assert!(technologies("partners/railway.toml", "").is_empty());
     }
 
     #[test]

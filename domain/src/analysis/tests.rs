@@ -245,6 +245,23 @@ fn manifests_of_tests_and_examples_do_not_speak_for_the_project() {
 }
 
 #[test]
+fn what_a_published_package_is_tried_with_does_not_make_it_an_app() {
+    let tool = analyze(&project(&[
+        (
+            "package.json",
+            r#"{ "name": "create-x", "bin": {"create-x": "dist/index.js"}, "scripts": {"build": "tsup"}, "devDependencies": {"next": "15", "react": "19"} }"#,
+        ),
+        ("cli/index.ts", "console.log('copying')"),
+        ("template/base/package.json", r#"{ "dependencies": {"next": "15", "pg": "8"} }"#),
+        ("template/base/prisma/schema.prisma", "datasource db { provider = \"mysql\" }"),
+    ]));
+    assert_eq!(tool.kind, ProjectKind::CommandLineTool);
+    assert!(tool.databases.is_empty() && tool.frameworks.is_empty(), "{:?}", tool.frameworks);
+    let server_tool = r#"{ "bin": {"x": "x.js"}, "dependencies": {"fastify": "5", "commander": "12"} }"#;
+    assert_eq!(analyze(&project(&[("package.json", server_tool), ("x.js", "#!/usr/bin/env node")])).kind, ProjectKind::CommandLineTool);
+}
+
+#[test]
 fn an_unreadable_manifest_lowers_the_confidence_and_is_named() {
     let whole = analyze(&nextjs_with_prisma());
     let mut files = nextjs_with_prisma();

@@ -146,7 +146,16 @@ pub fn is_vendored(path: &str) -> bool {
 }
 
 pub fn is_auxiliary(path: &str) -> bool {
-    folders(path).any(|name| AUXILIARY.contains(&name))
+    folders(path).any(|name| AUXILIARY.contains(&name)) || is_template(path)
+}
+
+/// A manifest that a generator copies into new projects; pages may be called templates too and are the project's own.
+fn is_template(path: &str) -> bool {
+    let name = file_name(path);
+    let is_settings = [".json", ".toml", ".prisma", ".yml", ".yaml", ".xml", ".mod", ".lock"].iter().any(|end| name.ends_with(end));
+    let is_settings =
+        is_settings || name.starts_with(".env") || name.starts_with("Dockerfile") || name.starts_with("requirements") || name == "Gemfile";
+    is_settings && folders(path).any(|folder| matches!(folder, "template" | "templates" | "skeleton" | "boilerplate"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use domain::{
     conversion::Source,
     partner::Partner,
     referral_code::code_digest,
-    webhook::{DeliveryState, Event, parse_event},
+    webhook::{Event, parse_event},
 };
 use rand::{RngExt, rngs::StdRng};
 use rust_decimal::prelude::ToPrimitive;
@@ -202,7 +202,9 @@ async fn process(engine: &Engine, message: &Message) -> Result<Delivery> {
     let mut work = Work::begin(engine).await?;
     let outcome = match event {
         Event::ConversionCreated(new) => match conversion::record(&mut work, &new, Source::Webhook, Some(id)).await? {
-            conversion::Recorded::New(id, state) => format!("conversion {id} {}", serde_json::to_value(state)?.as_str().unwrap_or_default()),
+            conversion::Recorded::New(id, state) => {
+                format!("conversion {id} {}", serde_json::to_value(state)?.as_str().unwrap_or_default())
+            }
             conversion::Recorded::Duplicate(id) => format!("conversion {id} was there already"),
         },
         Event::ConversionReversed(new) => match reversal::record(&mut work, &new, Some(id)).await? {
@@ -272,9 +274,8 @@ async fn insert_deliveries(engine: &Engine, deliveries: &[Delivery]) -> Result<(
     let bodies: Vec<Vec<u8>> = deliveries.iter().map(|delivery| delivery.body.clone().into_bytes()).collect();
     let times: Vec<DateTime<Utc>> = deliveries.iter().map(|delivery| delivery.at).collect();
     let kinds: Vec<String> = deliveries.iter().map(|delivery| delivery.kind.to_owned()).collect();
-    let states: Vec<DeliveryState> =
-        deliveries.iter().map(|delivery| if delivery.outcome.is_ok() { DeliveryState::Processed } else { DeliveryState::Dead }).collect();
-    let states: Vec<String> = states.iter().map(|state| format!("{state:?}").to_lowercase()).collect();
+    let states: Vec<String> =
+        deliveries.iter().map(|delivery| if delivery.outcome.is_ok() { "processed" } else { "dead" }.to_owned()).collect();
     let outcomes: Vec<Option<String>> = deliveries.iter().map(|delivery| delivery.outcome.clone().ok()).collect();
     let errors: Vec<Option<String>> = deliveries.iter().map(|delivery| delivery.outcome.clone().err()).collect();
     sqlx::query!(

@@ -23,7 +23,8 @@ pub async fn send_test(engine: &Engine, who: &Principal, partner_id: &PartnerId)
         return Err(Error::Forbidden("only operators send test webhooks".to_owned()));
     }
     let partner = partner::show(engine, who, partner_id).await?;
-    let webhook = conversion_webhook(&partner).ok_or_else(|| Error::Conflict(format!("`{partner_id}` has no webhook for `conversion.created`")))?;
+    let webhook =
+        conversion_webhook(&partner).ok_or_else(|| Error::Conflict(format!("`{partner_id}` has no webhook for `conversion.created`")))?;
     let secrets = partner::active_secrets(engine, partner_id, SecretPurpose::Webhook).await?;
     let secret = secrets.first().ok_or_else(|| Error::Conflict(format!("`{partner_id}` has no active webhook secret: make one first")))?;
 

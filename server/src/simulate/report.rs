@@ -279,3 +279,82 @@ impl fmt::Display for Report {
         write!(f, "{}", if self.passes() { "PASSED: the server's books are the truth" } else { "FAILED" })
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::simulate::plan::{Value, Visitor};
+
+    const LINK: Link = Link { site: Site::Shared(0), partner: 0 };
+
+    /// One person, one click, one sale of 49.00 at 20 %; `change` spoils the outcome.
+    fn report(change: impl Fn(&mut Vec<Outcome>, &mut HashMap<Link, ClickCounts>)) -> Report {
+        let (at, click_id) = (DateTime::UNIX_EPOCH, ClickId(Uuid::from_u128(1)));
+        let value = Value { minor: 4900, currency: "USD", digits: 2 };
+        let expected = Expected { partner: 0, id: "order".to_owned(), value, at, credit: Some((0, LINK.site)), reversed_minor: 0 };
+        let journey = Journey {
+            steps: vec![Step::Click { visitor: Visitor::Person(0), link: LINK, at }],
+            conversions: vec![expected],
+            ..Journey::default()
+        };
+        let book = Book {
+            partner_id: "supabase".parse().unwrap(),
+            rates: Rates { commission_ppm: 200_000, bonus_ppm: 0, cap_ppm: 3_000_000 },
+            metrics: HashMap::new(),
+        };
+        let mut outcomes = vec![Outcome {
+            partner_id: book.partner_id.clone(),
+            external_event_id: "order".to_owned(),
+            state: ConversionState::Attributed,
+            credits: 1,
+            click_id: Some(click_id),
+            credited_partner_id: Some(book.partner_id.clone()),
+            currency: "USD".to_owned(),
+            reversed_minor: 0,
+            commission_minor: 980,
+            bonus_minor: 0,
+            imbalance_minor: 0,
+        }];
+        let mut clicks = HashMap::from([(LINK, ClickCounts { people: 1, bots: 0, counted: 1 })]);
+        change(&mut outcomes, &mut clicks);
+        compare(&Evidence {
+            journeys: &[journey],
+            played: &[Played { clicks: vec![click_id], requests: 2 }],
+            books: &[book],
+            outcomes: &outcomes,
+            deliveries: DeliveryCounts::default(),
+            clicks: &clicks,
+            developer: &|_| 0,
+        })
+    }
+
+    #[test]
+    fn the_truth_passes() {
+        let report = report(|_, _| ());
+        assert!(report.passes() && report.right == 1, "{report}");
+    }
+
+    #[test]
+    fn each_difference_from_the_truth_fails() {
+        let spoiled: [(&str, fn(&mut Vec<Outcome>)); 7] = [
+            ("missing", |outcomes| outcomes.clear()),
+            ("a minor unit too much", |outcomes| outcomes[0].commission_minor += 1),
+            ("a bonus too much", |outcomes| outcomes[0].bonus_minor = 1),
+            ("another click", |outcomes| outcomes[0].click_id = Some(ClickId(Uuid::from_u128(2)))),
+            ("another partner's code", |outcomes| outcomes[0].credited_partner_id = Some("figma".parse().unwrap())),
+            ("two credits", |outcomes| outcomes[0].credits = 2),
+            ("a conversion that nobody sent", |outcomes| {
+                outcomes.push(Outcome { external_event_id: "other".to_owned(), ..outcomes[0].clone() })
+            }),
+        ];
+        for (what, spoil) in spoiled {
+            assert!(!report(|outcomes, _| spoil(outcomes)).passes(), "{what}");
+        }
+        assert!(!report(|_, clicks| clicks.clear()).passes(), "a lost click");
+        assert!(!report(|_, clicks| clicks.values_mut().for_each(|counts| counts.counted += 1)).passes(), "a click counted twice");
+    }
+}

@@ -7,7 +7,8 @@ use rust_decimal::Decimal;
 use crate::{
     api::{AddTerms, PartnerDetail, Phase, TermsRow},
     components::{
-        Badge, DataTable, EmptyState, FormError, FormField, Notice, NumberCell, Panel, SubmitButton, Time, Tone, about, failure, percent_of_decimal,
+        Badge, DataTable, EmptyState, FormError, FormField, Notice, NumberCell, Panel, SubmitButton, Time, Tone, about, failure,
+        percent_of_decimal,
     },
 };
 
@@ -61,10 +62,16 @@ fn TermsLine(terms: TermsRow) -> impl IntoView {
         Phase::InForce => (Tone::Good, "in force"),
         Phase::Past => (Tone::Neutral, "past"),
     };
+    // Terms that ship with a partner's file are in force for all of its history.
+    let from = if terms.effective_from.timestamp() <= 0 {
+        view! { <span>"the beginning"</span> }.into_any()
+    } else {
+        view! { <Time at=terms.effective_from/> }.into_any()
+    };
     view! {
         <tr>
             <td data-label="Version"><span class="row">{terms.version.to_string()}<Badge tone>{phase}</Badge></span></td>
-            <td data-label="In force from"><Time at=terms.effective_from/></td>
+            <td data-label="In force from">{from}</td>
             <NumberCell label="Commission">{percent_of_decimal(terms.commission_rate)}</NumberCell>
             <NumberCell label="Bonus">{percent_of_decimal(terms.success_bonus_rate)}</NumberCell>
             <NumberCell label="Cap">{format!("× {}", terms.multiplier_cap)}</NumberCell>
@@ -85,7 +92,7 @@ fn TermsForm(partner_id: PartnerId, newest: Option<TermsRow>, add_terms: ServerA
     let added = move || add_terms.value().get().and_then(Result::ok);
     view! {
         <ActionForm action=add_terms attr:class="stack">
-            <p class="muted partner__explain">
+            <p class="partner__note partner__explain">
                 "New terms are a new version. Conversions that happened before it starts keep the terms that they had, and nothing is rated anew."
             </p>
             <input type="hidden" name="partner_id" value=partner_id.to_string()/>

@@ -51,7 +51,7 @@ fn MadeSecret(made_before: Option<String>, actions: Actions) -> impl IntoView {
                 <div class="secret-once" role="status">
                     <p><strong>"Copy this secret now. It is never shown again."</strong></p>
                     <CopyField label="New webhook secret" value=secret/>
-                    <p class="muted">"Give it to the partner over a safe channel. Until they use it, the one before still works."</p>
+                    <p class="partner__note">"Give it to the partner over a safe channel. Until they use it, the one before still works."</p>
                 </div>
             }
         })
@@ -123,7 +123,7 @@ fn MakeSecretForm(partner_id: PartnerId, actions: Actions) -> impl IntoView {
             <input type="hidden" name="partner_id" value=partner_id.to_string()/>
             <div class="row">
                 <SubmitButton label="Make new secret" pending=actions.make_secret.pending()/>
-                <span class="muted">"The newest secret before it stays active; older ones are revoked."</span>
+                <span class="partner__note">"The newest secret before it stays active; older ones are revoked."</span>
             </div>
         </ActionForm>
         <FormError failure=failure(actions.make_secret)/>
@@ -153,7 +153,7 @@ fn TestForm(partner_id: PartnerId, has_secret: bool, actions: Actions) -> impl I
             <input type="hidden" name="partner_id" value=partner_id.to_string()/>
             <div class="row">
                 <SubmitButton label="Send test webhook" pending=actions.send_test.pending()/>
-                <span class="muted">
+                <span class="partner__note">
                     {if has_secret {
                         "Signs a conversion that is marked as a test with the active secret and receives it like a real one. It never earns anything."
                     } else {

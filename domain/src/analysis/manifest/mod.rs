@@ -123,6 +123,11 @@ pub fn read_all(tree: &Tree<'_>) -> (Vec<Manifest>, Vec<String>) {
     (manifests, warnings)
 }
 
+/// Whether a file is a manifest that we can read.
+pub fn is_manifest(file: &File<'_>) -> bool {
+    reader(file).is_some()
+}
+
 type Reader = fn(&str, &str) -> Result<Manifest, String>;
 
 fn reader(file: &File<'_>) -> Option<Reader> {

@@ -1,0 +1,227 @@
+// The widget as site owners and their visitors get it: on another origin, under their policy, in their colours.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { app, projectDir } from '../support/app.ts';
+import { addSite, OtherSite, personsBrowser } from '../support/product.ts';
+import { expect, expectAccessible, test, type Page } from '../support/test.ts';
+
+test.use({ userAgent: personsBrowser });
+
+/** Of the script with gzip: what the specification allows. */
+const GZIP_BYTES_MAX = 5 * 1024;
+
+let site: string;
+test.beforeAll(async () => {
+  site = (await addSite('Widget site')).site_id;
+});
+
+const script = (attributes = '') => `<script src="${app.baseUrl}/widget.js" ${attributes} async></script>`;
+const region = (page: Page) => page.getByRole('region', { name: 'Partner offers' });
+const links = (page: Page) => region(page).getByRole('link');
+
+test('the script is at most five kilobytes with gzip, and is served compressed', async ({ request }) => {
+  expect(gzipSync(readFileSync(join(projectDir, 'public/widget.js')), { level: 9 }).length).toBeLessThanOrEqual(GZIP_BYTES_MAX);
+  const answer = await request.get('/widget.js', { headers: { 'accept-encoding': 'gzip' } });
+  expect(answer.headers()['content-type']).toContain('javascript');
+  expect(answer.headers()['content-encoding']).toBe('gzip');
+});
+
+test('one line on a page with the strictest policy shows styled offers and sets no cookie', async ({ page, context }) => {
+  const policy = `default-src 'none'; script-src ${app.baseUrl}; connect-src ${app.baseUrl}; require-trusted-types-for 'script'`;
+  await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}"`)}<p>After</p>`, { 'content-security-policy': policy });
+  await page.goto(blog.url);
+  await expect(links(page).first()).toBeVisible();
+  await expect(region(page).getByRole('listitem').first()).toHaveCSS('border-radius', '14px');
+  await expect(page.locator('script + p4s-offers + p')).toHaveText('After');
+  const link = links(page).first();
+  await expect(link).toHaveAttribute('href', new RegExp(`^${app.baseUrl}/r/[^?]+\\?rid=`));
+  await expect(link).toHaveAttribute('rel', 'sponsored noopener');
+  await expect(link).toHaveAttribute('target', '_blank');
+  expect(await context.cookies()).toEqual([]);
+});
+
+test('nothing on the page moves while the offers load', async ({ page }) => {
+  const reserve = '<style>p4s-offers:not(:defined) { display: block; height: 19em }</style>';
+  await using blog = await OtherSite.serve(`${reserve}<body><h1>A blog</h1><p4s-offers site="${site}"></p4s-offers><p id="after">After</p>${script()}`);
+  let answer = () => {};
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  await page.route('**/recommendations', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.addInitScript(() => {
+    Object.assign(window, { shifts: [] });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) (window as unknown as { shifts: number[] }).shifts.push((entry as unknown as { value: number }).value);
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
+  await page.goto(blog.url);
+  await expect(region(page)).toHaveAttribute('aria-busy', 'true');
+  const before = await page.locator('#after').boundingBox();
+  answer();
+  await expect(links(page).first()).toBeVisible();
+  expect(await page.locator('#after').boundingBox()).toEqual(before);
+  // Two frames later every shift has been reported.
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  expect(await page.evaluate(() => (window as unknown as { shifts: number[] }).shifts)).toEqual([]);
+});
+
+for (const layout of ['cards', 'compact']) {
+  test(`every offer of the ${layout} layout is reached and opened with the keyboard, with a visible focus`, async ({ page, context }) => {
+    await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}" data-layout="${layout}"`)}`);
+    await context.route('**/r/**', (route) => route.fulfill({ contentType: 'text/html', body: '<title>Partner</title>' }));
+    await page.goto(blog.url);
+    await expect(links(page).first()).toBeVisible();
+    for (let place = 0; place < (await links(page).count()); place++) {
+      await page.keyboard.press('Tab');
+      await expect(links(page).nth(place)).toBeFocused();
+      await expect(region(page).getByRole('listitem').nth(place)).toHaveCSS('outline-style', 'solid');
+    }
+    const opened = context.waitForEvent('page');
+    await page.keyboard.press('Enter');
+    expect((await opened).url()).toContain(`${app.baseUrl}/r/`);
+  });
+}
+
+test('if the API fails, is blocked or knows no such site, nothing is shown and no script fails', async ({ page, pageErrors }) => {
+  await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}"`)}<p>After</p>`);
+  const failures: Parameters<Page['route']>[1][] = [
+    (route) => route.fulfill({ status: 500, body: 'no' }),
+    (route) => route.fulfill({ status: 200, contentType: 'text/html', body: '<h1>A captive portal</h1>' }),
+    (route) => route.abort(),
+    (route) => route.fulfill({ status: 404, json: { code: 'not_found' } }),
+    (route) => route.fulfill({ json: { recommendationId: 'x', offers: [] } }),
+  ];
+  for (const failure of failures) {
+    await page.route('**/recommendations', failure);
+    const asked = page.waitForEvent('requestfinished', (request) => request.url().endsWith('/recommendations')).catch(() => undefined);
+    const failed = page.waitForEvent('requestfailed', (request) => request.url().endsWith('/recommendations')).catch(() => undefined);
+    await page.goto(blog.url);
+    await Promise.race([asked, failed]);
+    await expect.poll(() => page.locator('p4s-offers').evaluate((element) => [element.shadowRoot!.childElementCount, element.getBoundingClientRect().height])).toEqual([0, 0]);
+    await page.unroute('**/recommendations');
+  }
+  // The browser itself notes failed requests; the widget adds nothing to them.
+  const own = pageErrors.filter((error) => !error.startsWith('Failed to load resource') && !error.includes('blocked by CORS policy'));
+  expect(own).toEqual([]);
+  pageErrors.length = 0;
+});
+
+test('without a theme the page decides, and a theme overrules it', async ({ page }) => {
+  const ground = () => region(page).getByRole('listitem').first().evaluate((card) => getComputedStyle(card).backgroundColor);
+  const [white, dark] = ['rgb(255, 255, 255)', 'rgb(24, 27, 32)'];
+  await page.emulateMedia({ colorScheme: 'dark' });
+  for (const [style, attributes, expected] of [
+    ['', '', white],
+    ['<style>:root { color-scheme: light dark }</style>', '', dark],
+    ['', 'data-theme="auto"', dark],
+    ['', 'data-theme="dark"', dark],
+    ['<style>:root { color-scheme: dark }</style>', 'data-theme="light"', white],
+  ] as const) {
+    await using blog = await OtherSite.serve(`${style}<body><h1>A blog</h1>${script(`data-site="${site}" ${attributes}`)}`);
+    await page.goto(blog.url);
+    await expect(links(page).first()).toBeVisible();
+    expect(await ground(), `${style} ${attributes}`).toBe(expected);
+  }
+});
+
+test('somebody who wants no motion gets none', async ({ page }) => {
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}"`)}`);
+  await page.goto(blog.url);
+  const card = region(page).getByRole('listitem').filter({ has: page.getByRole('link') }).first();
+  await expect(card).toHaveCSS('animation-name', 'none');
+  await expect(card).toHaveCSS('transition-duration', '0s');
+});
+
+test('a single-page application can take the offers out, put them back and change their site', async ({ page }) => {
+  const other = (await addSite('Another widget site')).site_id;
+  await using blog = await OtherSite.serve(`<body><h1>A blog</h1><main><p4s-offers site="${site}" limit="1"></p4s-offers></main>${script()}`);
+  const asked: string[] = [];
+  page.on('request', (request) => {
+    const found = /sites\/([^/]+)\/recommendations/.exec(request.url());
+    if (found?.[1] !== undefined) asked.push(found[1]);
+  });
+  await page.goto(blog.url);
+  await expect(links(page)).toHaveCount(1);
+  await page.evaluate(() => {
+    const element = document.querySelector('p4s-offers')!;
+    Object.assign(window, { element });
+    element.remove();
+  });
+  await expect(links(page)).toHaveCount(0);
+  await page.evaluate(() => document.querySelector('main')!.append((window as unknown as { element: Element }).element));
+  await expect(links(page)).toHaveCount(1);
+  expect(asked, 'what was loaded stays').toEqual([site]);
+  await page.locator('p4s-offers').evaluate((element, id) => element.setAttribute('site', id), other);
+  await expect.poll(() => asked).toEqual([site, other]);
+  await expect(links(page)).toHaveCount(1);
+  // A router may run the line again on its next page.
+  await page.evaluate(([source, id]) => {
+    const again = Object.assign(document.createElement('script'), { src: source });
+    again.dataset.site = id;
+    document.body.append(again);
+  }, [`${app.baseUrl}/widget.js`, site] as const);
+  await expect(region(page)).toHaveCount(2);
+});
+
+test('an offer counts as seen only after a second in view, and once', async ({ page }) => {
+  await using blog = await OtherSite.serve(`<style>div { height: 3000px }</style><body><h1>A blog</h1><div></div>${script(`data-site="${site}"`)}<div></div>`);
+  const reports: { recommendationId: string; partnerIds: string[] }[] = [];
+  await page.route('**/api/v1/impressions', async (route) => {
+    reports.push(route.request().postDataJSON());
+    await route.continue();
+  });
+  await page.clock.install();
+  await page.goto(blog.url);
+  await expect(links(page).first()).toBeVisible();
+  await page.clock.runFor(10_000);
+  expect(reports, 'out of view').toEqual([]);
+  await region(page).scrollIntoViewIfNeeded();
+  await expect(async () => {
+    await page.clock.runFor(1100);
+    expect(reports.length).toBeGreaterThan(0);
+  }).toPass();
+  await page.evaluate(() => scrollTo(0, 0));
+  await region(page).scrollIntoViewIfNeeded();
+  await page.clock.runFor(5000);
+  const partners = reports.flatMap((report) => report.partnerIds);
+  expect(new Set(partners).size, `each once: ${partners}`).toBe(partners.length);
+});
+
+for (const scheme of ['light', 'dark'] as const) {
+  test(`the demo page with its offers is accessible in ${scheme} colours, on a desktop and on a phone`, async ({ page }) => {
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    for (const width of [1440, 390]) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.goto(`/demo?site=${site}`);
+      await expect(links(page).first()).toBeVisible();
+      await page.getByText('What happens on a click?').click();
+      await expectAccessible(page);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth), 'no sideways scrolling').toBeLessThanOrEqual(width);
+    }
+  });
+}
+
+test('the demo page without a query shows the newest site, and says so when a site is unknown', async ({ page, pageErrors }) => {
+  await addSite('The newest site');
+  await page.goto('/demo');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('The newest site');
+  const answer = await page.goto('/demo?site=00000000-0000-0000-0000-000000000000');
+  expect(answer?.status()).toBe(404);
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('There is no such site');
+  pageErrors.length = 0;
+});
+
+test.describe('without JavaScript', () => {
+  test.use({ javaScriptEnabled: false });
+  test('the frame shows the same offers as plain links', async ({ page }) => {
+    await page.goto(`/demo?site=${site}`);
+    const frame = page.frameLocator('iframe[title="Partner offers"]');
+    await frame.getByRole('link').first().scrollIntoViewIfNeeded();
+    await expect(frame.getByRole('listitem').first()).toContainText('package.json');
+    await expect(frame.getByRole('link').first()).toHaveAttribute('href', /^\/r\/[^?]+\?rid=/);
+    await expect(frame.locator('body')).toContainText('project4site may earn a commission');
+  });
+});
