@@ -58,13 +58,17 @@ impl From<engine::Error> for AppError {
 /// asked for by somebody who is not signed in.
 #[cfg(feature = "ssr")]
 fn set_status(status: u16) {
-    use axum::http::{Method, StatusCode, header::ACCEPT, request::Parts};
+    use axum::http::{
+        Method, StatusCode,
+        header::{ACCEPT, LOCATION},
+        request::Parts,
+    };
     use leptos::context::use_context;
 
     let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<leptos_axum::ResponseOptions>()) else { return };
     let accepts_html = parts.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("text/html"));
-    let redirected = if parts.method == Method::POST { accepts_html } else { status == 401 };
-    if redirected {
+    let redirected = response.0.read().is_ok_and(|response| response.headers.contains_key(LOCATION));
+    if redirected || parts.method == Method::POST && accepts_html {
         return;
     }
     if let Ok(status) = StatusCode::from_u16(status) {

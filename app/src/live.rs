@@ -16,7 +16,9 @@ pub enum Connection {
     Opening,
     Open,
     /// Broken off at this time, in milliseconds since 1970. The browser tries again by itself.
-    Lost { at_millis: i64 },
+    Lost {
+        at_millis: i64,
+    },
 }
 
 /// Counters that grow when something changed; all of them grow after a lost connection came back.

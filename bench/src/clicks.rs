@@ -24,6 +24,7 @@ enum Target {
     Ours,
     Naive,
     Bun,
+    BunOwn,
 }
 
 impl Target {
@@ -33,6 +34,7 @@ impl Target {
             Self::Ours => "ours",
             Self::Naive => "naive",
             Self::Bun => "bun",
+            Self::BunOwn => "bun-own",
         }
     }
 
@@ -41,7 +43,8 @@ impl Target {
             Self::Bare => "bare axum 302, nothing stored",
             Self::Ours => "this server, durable clicks",
             Self::Naive => "naive in Rust: one INSERT, one SETEX",
-            Self::Bun => "naive on Bun: one INSERT, one SETEX",
+            Self::Bun => "naive on Bun, pg and ioredis",
+            Self::BunOwn => "naive on Bun, its own clients",
         }
     }
 }
@@ -83,9 +86,10 @@ pub async fn run(place: &Place, seconds: u64, rounds: usize, bun: Option<PathBuf
     engine::MIGRATOR.run(&naive).await?;
     sqlx::query("select ensure_month_partition('clicks', now())").execute(&naive).await?;
     let setup = Setup { place, alias, ours: engine.db.clone(), naive, bun };
-    let mut targets = vec![Target::Bare, Target::Ours, Target::Naive, Target::Bun];
+    let mut targets = vec![Target::Bare, Target::Ours, Target::Naive, Target::Bun, Target::BunOwn];
     targets.retain(|target| {
-        (only.is_empty() || only.iter().any(|name| name == target.name())) && (*target != Target::Bun || setup.bun.is_some())
+        (only.is_empty() || only.iter().any(|name| name == target.name()))
+            && (!matches!(target, Target::Bun | Target::BunOwn) || setup.bun.is_some())
     });
 
     let mut lost = 0;
@@ -140,10 +144,11 @@ async fn start(setup: &Setup<'_>, target: Target, address: &str) -> Result<Proce
         Target::Ours => return place.serve(address).await,
         Target::Bare => beside("bare")?,
         Target::Naive => beside("naive")?,
-        Target::Bun => {
+        Target::Bun | Target::BunOwn => {
             let mut command = Command::new(setup.bun.as_deref().unwrap_or(Path::new("bun")));
+            let script = if target == Target::Bun { "server.ts" } else { "own-clients.ts" };
             command
-                .arg(project_folder().join("bench/naive-bun/server.ts"))
+                .arg(project_folder().join("bench/naive-bun").join(script))
                 .env("PGSOCKETS", place.sockets()?)
                 .env("PGDATABASE", NAIVE_DATABASE);
             command
@@ -158,7 +163,7 @@ async fn stored(setup: &Setup<'_>, target: Target) -> Result<u64> {
     let db = match target {
         Target::Bare => return Ok(0),
         Target::Ours => &setup.ours,
-        Target::Naive | Target::Bun => &setup.naive,
+        Target::Naive | Target::Bun | Target::BunOwn => &setup.naive,
     };
     let count: i64 = sqlx::query_scalar("select count(*) from clicks").fetch_one(db).await?;
     Ok(u64::try_from(count)?)
@@ -186,7 +191,7 @@ fn print_table(connections: usize, targets: &[Target], samples: &[Vec<Sample>]) 
         let position = targets.iter().position(|target| *target == wanted)?;
         Some(median(samples[position].iter().map(value).collect()))
     };
-    for naive in [Target::Naive, Target::Bun] {
+    for naive in [Target::Naive, Target::Bun, Target::BunOwn] {
         let ratio = |value| Some(of(Target::Ours, value)? / of(naive, value)?);
         if let (Some(speed), Some(cpu), Some(p99)) =
             (ratio(|sample| sample.load.per_second), ratio(Sample::total_micros), ratio(|sample| sample.load.p99_ms))

@@ -27,7 +27,7 @@ enum Command {
         /// Bun's program, for the naive design on Bun
         #[arg(long)]
         bun: Option<PathBuf>,
-        /// Only these: bare, ours, naive, bun
+        /// Only these: bare, ours, naive, bun, bun-own
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },

@@ -96,8 +96,10 @@ test('a new secret is shown once, takes a signed test, and its delivery can be r
   const delivery = page.getByRole('row').filter({ hasText: id });
   await expect(delivery).toContainText('processed');
   await expectAccessible(page);
+  const processed = () => sql(`select processed_at from webhook_deliveries where message_id = '${id}' and state = 'processed'`);
+  const before = await processed();
   await delivery.getByRole('button', { name: 'Replay' }).click();
-  await expect(delivery).toContainText('2');
+  await expect(async () => expect([before, '']).not.toContain(await processed())).toPass();
   await expect(delivery).toContainText('processed');
   expect(await sql(`select count(*) from conversions where external_event_id = '${order}'`)).toBe('1');
 
@@ -119,7 +121,7 @@ test('an operator adds a site from an archive in the browser, and a broken archi
     await form.getByLabel('Name').fill('From the browser');
     await form.getByLabel('Developer').fill('somebody');
     await form.getByLabel('Project archive').setInputFiles(file);
-    await form.getByRole('button').click();
+    await form.getByRole('button', { name: 'Analyse and add' }).click();
   };
   await fill({ name: 'broken.zip', mimeType: 'application/zip', buffer: Buffer.from('no archive') });
   await expect(page).toHaveURL(/\/sites\?error=/);

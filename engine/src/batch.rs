@@ -1,7 +1,8 @@
 //! Group commit: many callers, few commits.
 //!
 //! Callers hand in an item and wait; two writers take turns at whatever is there, so that one collects while the other
-//! commits. Nothing waits for a batch to fill.
+//! commits. Nothing waits for a batch to fill: a writer takes what is there, and what other tasks that are ready to run
+//! hand in meanwhile.
 
 use std::{future::Future, sync::Arc};
 
@@ -15,6 +16,9 @@ const QUEUE_LENGTH: usize = 16_384;
 
 /// Bounds one statement's size and the time that a lost connection can cost.
 const BATCH_LENGTH: usize = 1_000;
+
+/// Bounds the rounds of [`gather`]: each is some microseconds, unless there is much to do.
+const GATHER_ROUNDS: usize = 64;
 
 type Queued<Item, Answer> = (Item, oneshot::Sender<Answer>);
 
@@ -42,8 +46,8 @@ impl<Item: Send + 'static, Answer: Copy + Send + 'static> Batcher<Item, Answer> 
             let (receiver, write) = (receiver.clone(), write.clone());
             tokio::spawn(async move {
                 loop {
-                    let mut batch = Vec::new();
-                    if receiver.lock().await.recv_many(&mut batch, BATCH_LENGTH).await == 0 {
+                    let batch = gather(&mut *receiver.lock().await).await;
+                    if batch.is_empty() {
                         return;
                     }
                     let (items, waiting): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
@@ -63,5 +67,51 @@ impl<Item: Send + 'static, Answer: Copy + Send + 'static> Batcher<Item, Answer> 
         let (answer, answered) = oneshot::channel();
         self.queue.send((item, answer)).await.ok()?;
         answered.await.ok()
+    }
+}
+
+/// Waits for the first items, then lets other tasks run for as long as they bring more. Without that, the first request of a
+/// burst would be a batch of its own, and the burst would wait for its commit. Empty once the queue is closed.
+async fn gather<T>(queue: &mut mpsc::Receiver<T>) -> Vec<T> {
+    let mut batch = Vec::new();
+    queue.recv_many(&mut batch, BATCH_LENGTH).await;
+    for _ in 0..GATHER_ROUNDS {
+        tokio::task::yield_now().await;
+        let before = batch.len();
+        while batch.len() < BATCH_LENGTH
+            && let Ok(item) = queue.try_recv()
+        {
+            batch.push(item);
+        }
+        if batch.len() == before || batch.len() == BATCH_LENGTH {
+            break;
+        }
+    }
+    batch
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_burst_is_one_batch_and_each_caller_gets_its_answer() {
+        let batcher = Batcher::start(|_, items: Vec<u32>| async move { items.len() });
+        let burst = futures::future::join_all((0..100).map(|item| batcher.write(item))).await;
+        assert!(burst.iter().all(|answer| *answer == Some(100)), "{burst:?}");
+    }
+
+    #[tokio::test]
+    async fn one_item_does_not_wait_for_others() {
+        let batcher = Batcher::start(|_, items: Vec<u32>| async move { items.len() });
+        assert_eq!(batcher.write(1).await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn no_batch_is_longer_than_its_bound() {
+        let batcher = Batcher::start(|_, items: Vec<usize>| async move { items.len() });
+        let answers = futures::future::join_all((0..2 * BATCH_LENGTH + 1).map(|item| batcher.write(item))).await;
+        assert!(answers.into_iter().all(|answer| answer.unwrap() <= BATCH_LENGTH));
     }
 }

@@ -91,6 +91,14 @@ pub struct Click {
     pub window_hours: u32,
 }
 
+impl Click {
+    /// No click of its session can have come before: its id was made together with the click's.
+    fn begins_session(&self) -> bool {
+        let session_began_at = self.session_id.and_then(|id| domain::id::uuid_v7_time(id.0));
+        session_began_at.is_some_and(|at| at.timestamp_millis() == self.clicked_at.timestamp_millis())
+    }
+}
+
 /// Hands clicks to the group commit.
 #[derive(Clone)]
 pub struct Recorder {

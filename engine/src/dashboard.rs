@@ -7,7 +7,9 @@ use domain::{
     ConversionId, Currency, Money, PartnerId, SiteId,
     auth::Principal,
     conversion::{ConversionState, ConversionType},
-    dashboard::{Bucket, Compared, Counts, Health, Metrics, PartnerFigures, Period, Point, Range, RecentConversion, hour_of, midnight, per},
+    dashboard::{
+        Bucket, Compared, Counts, Health, Metrics, PartnerFigures, Period, Point, Range, RecentConversion, hour_of, midnight, per,
+    },
 };
 use sqlx::PgPool;
 
@@ -45,7 +47,8 @@ pub async fn metrics(engine: &Engine, who: &Principal, range: Range) -> Result<M
     let total = sum_counts(counts.iter());
     let commission = sum_commission(&money, currency);
     let other_commissions = other_commissions(&money, currency);
-    let rated = if other_commissions.is_empty() { total.map(Counts::conversions_attributed) } else { rated_in(db, periods, currency).await? };
+    let rated =
+        if other_commissions.is_empty() { total.map(Counts::conversions_attributed) } else { rated_in(db, periods, currency).await? };
     Ok(Metrics {
         as_of: now,
         range,

@@ -74,7 +74,8 @@ pub async fn create(engine: &Engine, email: &str, password: &str, role: Role) ->
         Some("operators_email_key") => Error::Conflict(format!("an operator `{email}` is there already")),
         _ => error.into(),
     })?;
-    audit::record(engine, &mut tx, &Principal::CommandLine, "operator.create", &format!("operator {email}"), json!({ "role": role })).await?;
+    audit::record(engine, &mut tx, &Principal::CommandLine, "operator.create", &format!("operator {email}"), json!({ "role": role }))
+        .await?;
     tx.commit().await?;
     Ok(id)
 }
@@ -95,12 +96,10 @@ pub async fn sign_in(engine: &Engine, email: &str, password: &str) -> Result<(Op
     if failures(engine, &email).await >= FAILURES_MAX {
         return Err(Error::Forbidden("too many failed tries for this e-mail; wait 15 minutes".to_owned()));
     }
-    let found = sqlx::query!(
-        r#"select operator_id, email, password_hash, role as "role: Role" from operators where lower(email) = $1"#,
-        email
-    )
-    .fetch_optional(&engine.db)
-    .await?;
+    let found =
+        sqlx::query!(r#"select operator_id, email, password_hash, role as "role: Role" from operators where lower(email) = $1"#, email)
+            .fetch_optional(&engine.db)
+            .await?;
 
     let right = verify(password.to_owned(), found.as_ref().map(|operator| operator.password_hash.clone())).await?;
     let Some(operator) = found.filter(|_| right) else {
@@ -179,7 +178,10 @@ fn check_password(password: &str) -> Result<()> {
 }
 
 async fn hash(password: String) -> Result<String> {
-    blocking(move || Ok(Argon2::default().hash_password(password.as_bytes()).map_err(|error| Error::internal(error.to_string()))?.to_string())).await
+    blocking(move || {
+        Ok(Argon2::default().hash_password(password.as_bytes()).map_err(|error| Error::internal(error.to_string()))?.to_string())
+    })
+    .await
 }
 
 /// Whether the password is that of the hash; without a hash the same work is done for nothing.
@@ -215,8 +217,17 @@ async fn failures(engine: &Engine, email: &str) -> i64 {
 
 async fn count_failure(engine: &Engine, email: &str) {
     let key = failures_key(email);
-    let counted: redis::RedisResult<()> =
-        redis::pipe().atomic().incr(&key, 1).ignore().cmd("EXPIRE").arg(&key).arg(FAILURES_WINDOW_SECONDS).arg("NX").ignore().query_async(&mut engine.redis.clone()).await;
+    let counted: redis::RedisResult<()> = redis::pipe()
+        .atomic()
+        .incr(&key, 1)
+        .ignore()
+        .cmd("EXPIRE")
+        .arg(&key)
+        .arg(FAILURES_WINDOW_SECONDS)
+        .arg("NX")
+        .ignore()
+        .query_async(&mut engine.redis.clone())
+        .await;
     if let Err(error) = counted {
         tracing::warn!(%error, "a failed sign-in was not counted");
     }

@@ -57,7 +57,6 @@ pub fn router(state: AppState) -> Router {
             move || shell(options.clone()),
         )
         .merge(api::routes())
-        .layer(middleware::from_fn_with_state(state.engine.clone(), auth::identify))
         .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(
             {
                 let engine = state.engine.clone();
@@ -65,6 +64,8 @@ pub fn router(state: AppState) -> Router {
             },
             shell,
         ))
+        // The page of an unknown address has the frame of those who are signed in, so it is asked for the same way.
+        .layer(middleware::from_fn_with_state(state.engine.clone(), auth::identify))
         .layer(header_layer("x-frame-options", "SAMEORIGIN"))
         .layer(CompressionLayer::new());
 

@@ -42,7 +42,8 @@ pub fn viewer_of_request() -> Option<Viewer> {
 
 /// The path to go to after signing in: only paths of this site, so that the link cannot lead elsewhere.
 pub fn local_path(next: &str) -> &str {
-    let local = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r', '\t']) && !next.starts_with("/sign-in");
+    let local =
+        next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r', '\t']) && !next.starts_with("/sign-in");
     if local { next } else { "/" }
 }
 
@@ -137,7 +138,9 @@ mod tests {
     #[test]
     fn after_signing_in_only_paths_of_this_site_are_followed() {
         assert_eq!(local_path("/partners/supabase?tab=terms"), "/partners/supabase?tab=terms");
-        for foreign in ["", "https://example.com", "//example.com", "/\\example.com", "/\t/example.com", "javascript:alert(1)", "/sign-in?next=/"] {
+        for foreign in
+            ["", "https://example.com", "//example.com", "/\\example.com", "/\t/example.com", "javascript:alert(1)", "/sign-in?next=/"]
+        {
             assert_eq!(local_path(foreign), "/");
         }
     }

@@ -1,11 +1,8 @@
 //! Webhook deliveries and their replay.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use domain::{PartnerId, WebhookDeliveryId, webhook::DeliveryState};
 use leptos::prelude::*;
-use leptos::server_fn::codec::GetUrl;
 use serde::{Deserialize, Serialize};
 
 use crate::AppError;
@@ -36,8 +33,11 @@ pub struct DeliveryList {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryDetail {
-    pub delivery: Delivery,
-    pub headers: BTreeMap<String, String>,
+    pub id: String,
+    pub event: String,
+    pub partner: String,
+    /// Where it stands, what happened to it, and its headers: HTML, see `panels`.
+    pub story: String,
     /// The raw body, as text.
     pub body: String,
     /// The same, indented, if it is JSON.
@@ -45,20 +45,27 @@ pub struct DeliveryDetail {
 }
 
 /// The newest deliveries first, 50 a page; an empty text does not filter.
-#[server(input = GetUrl)]
+#[server]
 pub async fn list_deliveries(state: String, partner: String, before: String) -> Result<DeliveryList, AppError> {
     let (engine, who) = super::backend().await?;
     let page = engine::webhook::list(&engine, &who, &read_filter(&state, &partner, &before)?).await?;
     Ok(DeliveryList { deliveries: page.deliveries.into_iter().map(Delivery::from).collect(), next: page.next })
 }
 
-#[server(input = GetUrl)]
+#[server]
 pub async fn find_delivery(id: String) -> Result<DeliveryDetail, AppError> {
     let (engine, who) = super::backend().await?;
     let id = id.parse().map_err(|_| engine::Error::not_found(format!("webhook delivery `{id}`")))?;
     let (delivery, body) = engine::webhook::find(&engine, &who, id).await?;
     let headers = engine::webhook::headers(&engine, &who, id).await?;
-    Ok(DeliveryDetail { delivery: delivery.into(), headers, pretty_body: indented(&body), body })
+    Ok(DeliveryDetail {
+        id: id.to_string(),
+        event: delivery.event_type.clone().unwrap_or_else(|| "unknown event".to_owned()),
+        partner: delivery.partner_id.to_string(),
+        story: crate::panels::delivery(delivery, headers),
+        pretty_body: indented(&body),
+        body,
+    })
 }
 
 /// Puts a delivery back into the queue.

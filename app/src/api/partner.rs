@@ -1,106 +1,78 @@
 //! Partners: their links, terms and webhook secrets.
 //!
-//! Pages get plain texts where the vocabulary's own types would bring their parsers (URLs above all) into the browser.
+//! What is only read comes as HTML that was rendered on the server, see `panels`; forms get the plain texts that they start from.
 
 #[cfg(feature = "ssr")]
 mod read;
 
 use chrono::{DateTime, Utc};
-use domain::{
-    PartnerId, PartnerSecretId, WebhookDeliveryId,
-    partner::{AuthType, IntegrationKind, PartnerSecret, SuccessMetric, WebhookScheme},
-};
+use domain::{PartnerSecretId, WebhookDeliveryId};
 use leptos::prelude::*;
-use leptos::server_fn::codec::GetUrl;
-use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::AppError;
 
 #[cfg(feature = "ssr")]
-use read::{MADE_SECRET_COOKIE, MADE_SECRET_SECONDS, detail, read_id, read_terms, row, with_deep_link};
+use read::{MADE_SECRET_COOKIE, MADE_SECRET_SECONDS, detail, read_id, read_terms, with_deep_link};
 
-/// A partner in the list.
+/// The list of partners.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartnerRow {
-    pub partner_id: PartnerId,
-    pub display_name: String,
-    pub category: String,
-    pub tier: i16,
-    pub active: bool,
-    pub commission_rate: Option<Decimal>,
-    pub attribution_window_hours: Option<i32>,
-    pub webhook_secrets: i64,
+pub struct PartnerList {
+    pub table: String,
+    /// Id and name of each.
+    pub names: Vec<(String, String)>,
 }
 
 /// All of a partner that its page shows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartnerDetail {
-    pub partner_id: PartnerId,
+    pub partner_id: String,
     pub display_name: String,
     pub description: String,
-    pub category: String,
-    pub homepage_url: String,
-    pub api_base_url: String,
-    pub auth_type: AuthType,
-    pub tier: u8,
     pub active: bool,
-    pub links: Vec<PartnerLink>,
-    /// The newest version first.
-    pub terms: Vec<TermsRow>,
-    pub metrics: Vec<SuccessMetric>,
+    /// Absent if the partner has none to edit.
+    pub deep_link: Option<String>,
+    pub identity: String,
+    pub terms_history: String,
+    /// What a form for new terms starts from, so that one value can be changed alone.
+    pub newest_terms: TermsForm,
+    pub metrics: String,
     pub webhooks: Vec<Endpoint>,
-    pub secrets: Vec<PartnerSecret>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartnerLink {
-    pub kind: IntegrationKind,
-    pub url_template: String,
-    pub conversion_tracking: bool,
-}
-
-/// A version of terms.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TermsRow {
-    pub version: i32,
-    pub effective_from: DateTime<Utc>,
-    pub phase: Phase,
-    pub commission_rate: Decimal,
-    pub success_bonus_rate: Decimal,
-    pub multiplier_cap: Decimal,
-    pub attribution_window_hours: u32,
-    pub hold_period_days: u32,
-    pub adjustment_window_days: u32,
-    pub payout_currency: String,
-    pub created_at: DateTime<Utc>,
-    pub created_by: String,
-}
-
-/// How a version of terms stands to the present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Phase {
-    Coming,
-    InForce,
-    Past,
+    /// How to send a test from a shell.
+    pub example: Option<String>,
+    /// The newest first.
+    pub secrets: Vec<SecretRow>,
 }
 
 /// Where the partner sends an event to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
-    pub event: String,
+    /// The event and how it is signed.
+    pub label: String,
     pub url: String,
-    pub scheme: WebhookScheme,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretRow {
+    pub id: String,
+    /// Else it is the token of postbacks.
+    pub signs_webhooks: bool,
+    pub hint: String,
+    pub created_at: DateTime<Utc>,
+    pub created_by: String,
+    pub revoked_at: Option<DateTime<Utc>>,
 }
 
 /// All partners by tier and name.
-#[server(input = GetUrl)]
-pub async fn list_partners() -> Result<Vec<PartnerRow>, AppError> {
+#[server]
+pub async fn list_partners() -> Result<PartnerList, AppError> {
     let (engine, who) = super::backend().await?;
-    Ok(engine::partner::overview(&engine, &who).await?.into_iter().map(row).collect())
+    let partners = engine::partner::overview(&engine, &who).await?;
+    let names = partners.iter().map(|partner| (partner.partner_id.to_string(), partner.display_name.clone())).collect();
+    Ok(PartnerList { table: crate::panels::partner_table(partners), names })
 }
 
-#[server(input = GetUrl)]
+#[server]
 pub async fn find_partner(partner_id: String) -> Result<PartnerDetail, AppError> {
     let (engine, who) = super::backend().await?;
     let partner_id = read_id(&partner_id)?;
@@ -173,7 +145,7 @@ pub async fn make_webhook_secret(partner_id: String) -> Result<String, AppError>
 }
 
 /// The secret that a plain form has just made, shown once: its cookie is removed.
-#[server(input = GetUrl)]
+#[server]
 pub async fn take_made_secret(partner_id: String) -> Result<Option<String>, AppError> {
     let secret = super::request::cookie(MADE_SECRET_COOKIE);
     if secret.is_some() {

@@ -22,6 +22,7 @@ mod page_header;
 mod panel;
 mod range_picker;
 mod skeleton;
+mod state_badge;
 mod table;
 
 pub use badge::{Badge, StatusDot, Tone};
@@ -45,4 +46,5 @@ pub use page_header::PageHeader;
 pub use panel::Panel;
 pub use range_picker::RangePicker;
 pub use skeleton::{ChartSkeleton, KpiSkeleton, TableSkeleton};
+pub use state_badge::StateBadge;
 pub use table::{DataTable, NumberCell};

@@ -1,14 +1,13 @@
 //! The webhooks that came in and what became of them. The URL holds the filter and the page.
 
-use domain::webhook::DeliveryState;
 use leptos::prelude::*;
 use leptos_router::{components::Form, hooks::use_query_map};
 
 use crate::{
     api::{Delivery, DeliveryList, ReplayDeadDeliveries, ReplayDelivery, list_deliveries, list_partners, use_viewer},
     components::{
-        Badge, ButtonLink, DataTable, EmptyState, ErrorNote, FormError, LiveIndicator, Notice, NumberCell, PageHeader, Panel, SelectField,
-        SubmitButton, TableSkeleton, Time, Tone, count, failure,
+        ButtonLink, DataTable, EmptyState, ErrorNote, FormError, LiveIndicator, Notice, NumberCell, PageHeader, Panel, SelectField,
+        StateBadge, SubmitButton, TableSkeleton, Time, Tone, count, failure,
     },
     live::use_live,
 };
@@ -109,8 +108,7 @@ fn FilterForm(filter: Memo<Filter>) -> impl IntoView {
         <Transition>
             {move || Suspend::new(async move {
                 let mut choices = vec![(String::new(), "Every partner".to_owned())];
-                let partners = partners.await.unwrap_or_default();
-                choices.extend(partners.into_iter().map(|partner| (partner.partner_id.to_string(), partner.display_name)));
+                choices.extend(partners.await.map(|list| list.names).unwrap_or_default());
                 let chosen = filter.get();
                 let filtered = !chosen.is_empty();
                 view! {
@@ -197,16 +195,4 @@ pub fn ReplayForm(id: String, replay: ServerAction<ReplayDelivery>) -> impl Into
             <button type="submit" class="button" title="Process it again. What it already did is not done twice.">"Replay"</button>
         </ActionForm>
     }
-}
-
-#[component]
-pub fn StateBadge(state: DeliveryState) -> impl IntoView {
-    let (tone, word) = match state {
-        DeliveryState::Received => (Tone::Accent, "received"),
-        DeliveryState::Processed => (Tone::Good, "processed"),
-        DeliveryState::Ignored => (Tone::Neutral, "ignored"),
-        DeliveryState::Retrying => (Tone::Warning, "retrying"),
-        DeliveryState::Dead => (Tone::Bad, "given up"),
-    };
-    view! { <Badge tone>{word}</Badge> }
 }

@@ -4,7 +4,6 @@ mod identity;
 mod terms;
 mod webhooks;
 
-use domain::partner::{MeasurementMethod, MetricKind, SuccessMetric};
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
@@ -13,7 +12,7 @@ use crate::{
         AddTerms, MakeWebhookSecret, PartnerDetail, RevokeWebhookSecret, SendTestWebhook, UpdatePartner, find_partner, take_made_secret,
         use_viewer,
     },
-    components::{Badge, ButtonLink, DataTable, EmptyState, ErrorNote, NumberCell, PageHeader, Panel, TableSkeleton, Tone},
+    components::{Badge, ButtonLink, ErrorNote, PageHeader, Panel, TableSkeleton, Tone},
 };
 use identity::IdentityPanels;
 use terms::TermsPanels;
@@ -86,70 +85,8 @@ fn PartnerView(partner: PartnerDetail, made_before: Option<String>, actions: Act
             <TermsPanels partner=partner.clone() add_terms=actions.add_terms may_operate/>
             <WebhookPanels partner made_before actions may_operate/>
             <Panel title="Success metrics" hint="what multiplies a commission, and what proves it" flush=true>
-                <MetricTable metrics/>
+                <div inner_html=metrics></div>
             </Panel>
         </div>
-    }
-}
-
-#[component]
-fn MetricTable(metrics: Vec<SuccessMetric>) -> impl IntoView {
-    if metrics.is_empty() {
-        return view! { <EmptyState title="This partner has no success metrics"/> }.into_any();
-    }
-    let rows = metrics
-        .into_iter()
-        .map(|metric| {
-            view! {
-                <tr>
-                    <td data-label="Metric">
-                        <span class="two-lines">
-                            <span>{metric.name}</span>
-                            <code class="muted">{metric.id}</code>
-                        </span>
-                    </td>
-                    <td data-label="Kind">{kind_words(metric.kind)}</td>
-                    <NumberCell label="Multiplier">{format!("× {}", metric.value_multiplier.normalize())}</NumberCell>
-                    <td data-label="Measured by">{method_words(metric.measurement_method)}</td>
-                    <td data-label="Verification">
-                        {if metric.verification_required {
-                            view! { <Badge tone=Tone::Warning>"required"</Badge> }.into_any()
-                        } else {
-                            view! { <span class="muted">"not required"</span> }.into_any()
-                        }}
-                    </td>
-                    <td data-label="Required data" class="partner__wrap"><span class="mono">{metric.required_data.join(", ")}</span></td>
-                </tr>
-            }
-        })
-        .collect_view();
-    view! {
-        <DataTable
-            caption="Success metrics"
-            cards=true
-            columns=vec!["Metric", "Kind", "#Multiplier", "Measured by", "Verification", "Required data"]
-        >
-            {rows}
-        </DataTable>
-    }
-    .into_any()
-}
-
-fn kind_words(kind: MetricKind) -> &'static str {
-    match kind {
-        MetricKind::Conversion => "conversion",
-        MetricKind::Retention => "retention",
-        MetricKind::Expansion => "expansion",
-        MetricKind::Achievement => "achievement",
-        MetricKind::Revenue => "revenue",
-    }
-}
-
-fn method_words(method: MeasurementMethod) -> &'static str {
-    match method {
-        MeasurementMethod::ApiTracking => "partner's API",
-        MeasurementMethod::Webhook => "webhook",
-        MeasurementMethod::UserReport => "developer's report",
-        MeasurementMethod::Analytics => "analytics",
     }
 }

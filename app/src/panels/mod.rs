@@ -4,8 +4,14 @@
 //! downloads. Anything that a person acts on (forms, buttons) is a component of its page instead.
 
 mod dashboard;
+mod delivery;
+mod partner;
+mod site;
 
 pub use dashboard::dashboard;
+pub use delivery::delivery;
+pub use partner::{identity, metrics, partner_table, terms_history};
+pub use site::{analysis, capitalised, offers, site_table};
 
 use leptos::prelude::*;
 

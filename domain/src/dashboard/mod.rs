@@ -112,7 +112,10 @@ pub fn growth(now: i64, before: i64) -> Option<Ratio> {
 
 /// An amount shared out over a count, rounded half-even; `None` over nothing.
 pub fn per(amount: Money, count: i64) -> Option<Money> {
-    (count != 0).then(|| round_minor(Decimal::from(amount.amount_minor) / Decimal::from(count))).flatten().map(|minor| Money::new(minor, amount.currency))
+    (count != 0)
+        .then(|| round_minor(Decimal::from(amount.amount_minor) / Decimal::from(count)))
+        .flatten()
+        .map(|minor| Money::new(minor, amount.currency))
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

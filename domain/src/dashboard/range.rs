@@ -79,7 +79,8 @@ impl Range {
     /// # Errors
     /// As [`Range::parse`].
     pub fn from_query(query: &str) -> Result<Self, InvalidRange> {
-        let value = |key: &str| query.split('&').find_map(|pair| pair.split_once('=').filter(|(name, _)| *name == key)).map(|(_, value)| value);
+        let value =
+            |key: &str| query.split('&').find_map(|pair| pair.split_once('=').filter(|(name, _)| *name == key)).map(|(_, value)| value);
         Self::parse(value("range"), value("from"), value("to"))
     }
 

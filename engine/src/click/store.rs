@@ -1,11 +1,12 @@
 //! Where clicks go: a batch into Redis' attribution cache and Postgres, or into the fallback stream.
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::{ClickId, PartnerId, SessionId};
 use redis::{AsyncCommands, aio::ConnectionManager, streams::StreamRangeReply};
 use serde::{Deserialize, Serialize};
@@ -66,9 +67,19 @@ impl Store {
 
     /// Makes a batch durable; tells where.
     pub async fn write(&self, writer: usize, mut clicks: Vec<Click>) -> Durability {
-        self.cache_and_mark_repeats(&mut clicks).await;
+        // A session that began with its click cannot have been here before: its place in the cache need not be read first.
+        let (begun, known): (Vec<usize>, Vec<usize>) = (0..clicks.len()).partition(|index| clicks[*index].begins_session());
+        let repeats = self.cache(&clicks, &known).await;
+        for index in repeats {
+            clicks[index].counted = false;
+        }
+        let (_, durability) = tokio::join!(self.cache(&clicks, &begun), self.make_durable(writer, &clicks));
+        durability
+    }
+
+    async fn make_durable(&self, writer: usize, clicks: &[Click]) -> Durability {
         if !self.postgres_is_away() {
-            match tokio::time::timeout(POSTGRES_PATIENCE, self.insert(writer, &clicks)).await {
+            match tokio::time::timeout(POSTGRES_PATIENCE, self.insert_new(writer, clicks)).await {
                 Ok(Ok(())) => return Durability::Postgres,
                 Ok(Err(error)) => tracing::warn!(error = %error, clicks = clicks.len(), "Postgres did not take a batch of clicks"),
                 Err(_) => tracing::warn!(clicks = clicks.len(), "Postgres took too long for a batch of clicks"),
@@ -76,7 +87,7 @@ impl Store {
             // The batch may be committed all the same; draining it again changes nothing then.
             self.postgres_away.store(true, Ordering::Relaxed);
         }
-        match self.append_to_fallback(&clicks).await {
+        match self.append_to_fallback(clicks).await {
             Ok(()) => Durability::Fallback,
             Err(error) => {
                 tracing::error!(error = %error, clicks = clicks.len(), "the fallback did not take a batch of clicks");
@@ -85,12 +96,14 @@ impl Store {
         }
     }
 
-    /// One pipelined `SET … GET` per click fills the attribution cache and tells whether the session was here before.
-    /// While Redis is away the cache stays as it is and repeats count: conversions then find their clicks in Postgres.
-    async fn cache_and_mark_repeats(&self, clicks: &mut [Click]) {
+    /// One pipelined `SET … GET` per click fills the attribution cache; returns those of `indices` whose session was here
+    /// less than an hour ago. While Redis is away the cache stays as it is and repeats count: conversions then find their
+    /// clicks in Postgres.
+    async fn cache(&self, clicks: &[Click], indices: &[usize]) -> Vec<usize> {
         let mut pipeline = redis::pipe();
-        let mut asked = Vec::with_capacity(clicks.len());
-        for (index, click) in clicks.iter().enumerate() {
+        let mut asked = Vec::with_capacity(indices.len());
+        for index in indices {
+            let click = &clicks[*index];
             let Some(session_id) = click.session_id else { continue };
             let value = CachedClick { click_id: click.click_id, clicked_at: click.clicked_at };
             let Ok(value) = serde_json::to_string(&value) else { continue };
@@ -101,30 +114,77 @@ impl Store {
                 .arg("EX")
                 .arg(u64::from(click.window_hours) * 3600)
                 .arg("GET");
-            asked.push(index);
+            asked.push(*index);
         }
         if asked.is_empty() {
-            return;
+            return Vec::new();
         }
         let mut redis = self.redis.clone();
         let answers = tokio::time::timeout(REDIS_PATIENCE, pipeline.query_async::<Vec<Option<String>>>(&mut redis)).await;
-        let Ok(Ok(answers)) = answers else { return };
-        for (index, earlier) in asked.into_iter().zip(answers) {
-            let Some(earlier) = earlier.and_then(|text| serde_json::from_str::<CachedClick>(&text).ok()) else { continue };
-            if (clicks[index].clicked_at - earlier.clicked_at).abs() < REPEAT_WINDOW {
-                clicks[index].counted = false;
-            }
-        }
+        let Ok(Ok(answers)) = answers else { return Vec::new() };
+        let is_repeat = |(index, earlier): (usize, Option<String>)| {
+            let earlier = serde_json::from_str::<CachedClick>(&earlier?).ok()?;
+            ((clicks[index].clicked_at - earlier.clicked_at).abs() < REPEAT_WINDOW).then_some(index)
+        };
+        asked.into_iter().zip(answers).filter_map(is_repeat).collect()
     }
 
-    /// One statement inserts the batch and adds what it really inserted to the counters, so that a batch that comes again
-    /// from the fallback changes nothing.
-    async fn insert(&self, writer: usize, clicks: &[Click]) -> sqlx::Result<()> {
+    /// Inserts clicks that were never inserted before, and counts them, in one statement. It asks less of Postgres than
+    /// [`Store::insert_again`]: no row is looked up first, and none is confirmed or returned.
+    async fn insert_new(&self, writer: usize, clicks: &[Click]) -> sqlx::Result<()> {
+        let mut columns = Columns::default();
+        let mut counts = Counts::default();
+        for click in clicks {
+            columns.push(click);
+            counts.add(click);
+        }
+        let (hours, partner_ids, counted, uncounted) = counts.columns();
+        let shard = self.shard + i16::try_from(writer).unwrap_or(0);
+        sqlx::query!(
+            r#"with added as (
+                   insert into clicks (click_id, clicked_at, referral_code, partner_id, site_id, developer_hash, session_id,
+                                       source_url, agent_class, bot, counted, ip_hash, country, recommendation_id)
+                   select * from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::uuid[],
+                                        $8::text[], $9::text[], $10::bool[], $11::bool[], $12::bytea[], $13::text[], $14::uuid[])
+               )
+               insert into hourly_counts as h (hour, partner_id, shard, clicks, clicks_uncounted)
+               select hour, partner_id, $15, counted, uncounted
+               from unnest($16::timestamptz[], $17::text[], $18::bigint[], $19::bigint[]) as batch (hour, partner_id, counted, uncounted)
+               on conflict (hour, partner_id, shard) do update
+               set clicks = h.clicks + excluded.clicks, clicks_uncounted = h.clicks_uncounted + excluded.clicks_uncounted"#,
+            &columns.click_id,
+            &columns.clicked_at,
+            &columns.referral_code,
+            &columns.partner_id,
+            &columns.site_id,
+            &columns.developer_hash,
+            &columns.session_id as &[Option<Uuid>],
+            &columns.source_url as &[Option<String>],
+            &columns.agent_class,
+            &columns.bot,
+            &columns.counted,
+            &columns.ip_hash as &[Option<Vec<u8>>],
+            &columns.country as &[Option<String>],
+            &columns.recommendation_id as &[Option<Uuid>],
+            shard,
+            &hours,
+            &partner_ids,
+            &counted,
+            &uncounted,
+        )
+        .execute(&self.db)
+        .await?;
+        Ok(())
+    }
+
+    /// Inserts clicks that may be there already. What it really inserted is added to the counters, so that a batch that
+    /// comes again from the fallback changes nothing.
+    async fn insert_again(&self, clicks: &[Click]) -> sqlx::Result<()> {
         let mut columns = Columns::default();
         for click in clicks {
             columns.push(click);
         }
-        let shard = self.shard + i16::try_from(writer).unwrap_or(0);
+        let shard = self.shard;
         sqlx::query!(
             r#"with added as (
                    insert into clicks (click_id, clicked_at, referral_code, partner_id, site_id, developer_hash, session_id,
@@ -185,7 +245,7 @@ impl Store {
             let text: String = entry.get("click").unwrap_or_default();
             clicks.push(serde_json::from_str(&text)?);
         }
-        self.insert(0, &clicks).await?;
+        self.insert_again(&clicks).await?;
         let ids: Vec<&str> = waiting.ids.iter().map(|entry| entry.id.as_str()).collect();
         let _: i64 = redis.xdel(FALLBACK, &ids).await?;
         Ok(clicks.len())
@@ -258,10 +318,33 @@ impl Columns {
     }
 }
 
+/// A batch's clicks by hour and partner, in one fixed order.
+#[derive(Default)]
+struct Counts(BTreeMap<(DateTime<Utc>, PartnerId), (i64, i64)>);
+
+impl Counts {
+    fn add(&mut self, click: &Click) {
+        let hour = click.clicked_at.duration_trunc(TimeDelta::hours(1)).unwrap_or(click.clicked_at);
+        let (counted, uncounted) = self.0.entry((hour, click.partner_id.clone())).or_default();
+        *(if click.counted { counted } else { uncounted }) += 1;
+    }
+
+    fn columns(self) -> (Vec<DateTime<Utc>>, Vec<String>, Vec<i64>, Vec<i64>) {
+        let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for ((hour, partner_id), (counted, uncounted)) in self.0 {
+            columns.0.push(hour);
+            columns.1.push(partner_id.into());
+            columns.2.push(counted);
+            columns.3.push(uncounted);
+        }
+        columns
+    }
+}
+
 /// Inserts clicks of the past in one go, for demo history; durable when it returns.
 pub async fn insert_history(engine: &Engine, clicks: &[Click]) -> Result<()> {
     for clicks in clicks.chunks(5_000) {
-        engine.clicks.store.insert(0, clicks).await?;
+        engine.clicks.store.insert_new(0, clicks).await?;
     }
     Ok(())
 }

@@ -51,16 +51,18 @@ async fn add_counts(db: &PgPool, hour: &str, partner: &str, shard: i16, counts: 
 }
 
 async fn add_commission(db: &PgPool, hour: &str, partner: &str, currency: &str, shard: i16, commission_minor: i64) {
-    sqlx::query("insert into hourly_money (hour, partner_id, currency, shard, value_minor, commission_minor) values ($1, $2, $3, $4, $5, $6)")
-        .bind(at(hour))
-        .bind(partner)
-        .bind(currency)
-        .bind(shard)
-        .bind(commission_minor * 10)
-        .bind(commission_minor)
-        .execute(db)
-        .await
-        .unwrap();
+    sqlx::query(
+        "insert into hourly_money (hour, partner_id, currency, shard, value_minor, commission_minor) values ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(at(hour))
+    .bind(partner)
+    .bind(currency)
+    .bind(shard)
+    .bind(commission_minor * 10)
+    .bind(commission_minor)
+    .execute(db)
+    .await
+    .unwrap();
 }
 
 fn usd(minor: i64) -> Money {
@@ -112,10 +114,10 @@ async fn shards_add_up_and_the_period_before_stands_apart(db: PgPool) {
     assert_eq!(metrics.average_commission.now, Some(usd(300)));
     assert_eq!(metrics.earnings_per_click.now, Some(usd(43)));
     assert_eq!(metrics.commission_today, usd(1501));
-    assert_eq!(metrics.top_partners.iter().map(|partner| (partner.display_name.as_str(), partner.commission)).collect::<Vec<_>>(), [
-        ("Supabase", usd(1501)),
-        ("Figma", usd(0))
-    ]);
+    assert_eq!(
+        metrics.top_partners.iter().map(|partner| (partner.display_name.as_str(), partner.commission)).collect::<Vec<_>>(),
+        [("Supabase", usd(1501)), ("Figma", usd(0))]
+    );
     let last = metrics.series.last().unwrap();
     assert_eq!((last.at, last.clicks, last.commission_minor, last.value_minor), (at("2026-11-22T00:00:00Z"), 30, 1501, 15_010));
     assert_eq!(metrics.series.first().unwrap().clicks, 5);
@@ -200,7 +202,12 @@ async fn a_recent_conversion_shows_its_click_and_its_commission(db: PgPool) {
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn health_counts_what_waits_and_what_was_given_up(db: PgPool) {
     add_partner(&db, "supabase").await;
-    for (number, state, received_at) in [(1, "received", "2026-11-22T14:00:00Z"), (2, "retrying", "2026-11-22T13:00:00Z"), (3, "dead", "2026-11-20T00:00:00Z"), (4, "processed", "2026-11-01T00:00:00Z")] {
+    for (number, state, received_at) in [
+        (1, "received", "2026-11-22T14:00:00Z"),
+        (2, "retrying", "2026-11-22T13:00:00Z"),
+        (3, "dead", "2026-11-20T00:00:00Z"),
+        (4, "processed", "2026-11-01T00:00:00Z"),
+    ] {
         sqlx::query(
             "insert into webhook_deliveries (webhook_delivery_id, partner_id, event_path, message_id, headers, body, received_at, state, next_attempt_at)
              values ($1, 'supabase', 'events', $1::text, '{}', '', $2, $3, $2)",
@@ -214,10 +221,8 @@ async fn health_counts_what_waits_and_what_was_given_up(db: PgPool) {
     }
     sqlx::query("insert into ledger_unsealed values ($1)").bind(Uuid::from_u128(9)).execute(&db).await.unwrap();
     let metrics = metrics_at(&crate::testing::engine(db), "2026-11-22T14:35:00Z", Range::Last24Hours).await;
-    assert_eq!(metrics.health, Health {
-        deliveries_waiting: 2,
-        deliveries_dead: 1,
-        oldest_waiting_at: Some(at("2026-11-22T13:00:00Z")),
-        transactions_unsealed: 1
-    });
+    assert_eq!(
+        metrics.health,
+        Health { deliveries_waiting: 2, deliveries_dead: 1, oldest_waiting_at: Some(at("2026-11-22T13:00:00Z")), transactions_unsealed: 1 }
+    );
 }

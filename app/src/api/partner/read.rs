@@ -5,15 +5,18 @@ use std::str::FromStr;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use domain::{
     PartnerId,
-    partner::{IntegrationKind, IntegrationMethod, Partner, PartnerSecret, TermsValues, UrlTemplate},
+    partner::{
+        IntegrationKind, IntegrationMethod, Partner, PartnerSecret, SecretPurpose, TermsValues, UrlTemplate, WebhookEvent, WebhookScheme,
+    },
 };
-use engine::partner::{Overview, TermsVersion};
+use engine::partner::TermsVersion;
 use rust_decimal::Decimal;
 
-use super::{Endpoint, PartnerDetail, PartnerLink, PartnerRow, Phase, TermsForm, TermsRow};
+use super::{Endpoint, PartnerDetail, SecretRow, TermsForm};
 use crate::{
     AppError,
     api::request::{invalid, origin},
+    panels,
 };
 
 pub const MADE_SECRET_COOKIE: &str = "made_secret";
@@ -25,71 +28,78 @@ pub fn read_id(text: &str) -> Result<PartnerId, AppError> {
     text.parse().map_err(|_| engine::Error::not_found(format!("partner `{text}`")).into())
 }
 
-pub fn row(overview: Overview) -> PartnerRow {
-    PartnerRow {
-        partner_id: overview.partner_id,
-        display_name: overview.display_name,
-        category: overview.category,
-        tier: overview.tier,
-        active: overview.active,
-        commission_rate: overview.commission_rate,
-        attribution_window_hours: overview.attribution_window_hours,
-        webhook_secrets: overview.webhook_secrets,
-    }
-}
-
 pub fn detail(partner: Partner, terms: Vec<TermsVersion>, secrets: Vec<PartnerSecret>, now: DateTime<Utc>) -> PartnerDetail {
-    let origin = origin();
-    let in_force = terms.iter().find(|version| version.terms.effective_from <= now).map(|version| version.terms.version);
-    let phase = |version: i32| match in_force {
-        Some(current) if version == current => Phase::InForce,
-        Some(current) if version < current => Phase::Past,
-        _ => Phase::Coming,
-    };
-    let link = |method: IntegrationMethod| PartnerLink {
-        kind: method.kind,
-        url_template: method.url_template.as_str().to_owned(),
-        conversion_tracking: method.conversion_tracking,
-    };
-    let endpoints = partner.webhook_events.into_iter().map(|webhook| Endpoint {
-        url: format!("{origin}/webhooks/{}/{}", partner.partner_id, webhook.path),
-        event: webhook.event,
-        scheme: webhook.authentication,
-    });
+    let base = format!("{}/webhooks/{}", origin(), partner.partner_id);
+    let is_standard = |webhook: &&WebhookEvent| webhook.authentication == WebhookScheme::StandardWebhooks;
     PartnerDetail {
-        webhooks: endpoints.collect(),
-        partner_id: partner.partner_id,
+        deep_link: partner.deep_link().map(|method| method.url_template.as_str().to_owned()),
+        identity: panels::identity(&partner),
+        newest_terms: terms.first().map(|version| form(&version.terms.values)).unwrap_or_default(),
+        terms_history: panels::terms_history(terms, now),
+        metrics: panels::metrics(partner.success_metrics),
+        example: partner.webhook_events.iter().find(is_standard).map(|webhook| curl_example(&format!("{base}/{}", webhook.path))),
+        webhooks: partner.webhook_events.into_iter().map(|webhook| endpoint(&base, &webhook)).collect(),
+        secrets: secrets.into_iter().map(secret_row).collect(),
+        partner_id: partner.partner_id.to_string(),
         display_name: partner.display_name,
         description: partner.description,
-        category: partner.category,
-        homepage_url: partner.homepage_url,
-        api_base_url: partner.api_base_url,
-        auth_type: partner.auth_type,
-        tier: partner.tier,
         active: partner.active,
-        links: partner.integration_methods.into_iter().map(link).collect(),
-        terms: terms.into_iter().map(|version| terms_row(phase(version.terms.version), version)).collect(),
-        metrics: partner.success_metrics,
-        secrets,
     }
 }
 
-fn terms_row(phase: Phase, version: TermsVersion) -> TermsRow {
-    let TermsVersion { terms, created_at, created_by } = version;
-    TermsRow {
-        version: terms.version,
-        effective_from: terms.effective_from,
-        phase,
-        commission_rate: terms.values.commission_rate,
-        success_bonus_rate: terms.values.success_bonus_rate,
-        multiplier_cap: terms.values.multiplier_cap,
-        attribution_window_hours: terms.values.attribution_window_hours,
-        hold_period_days: terms.values.hold_period_days,
-        adjustment_window_days: terms.values.adjustment_window_days,
-        payout_currency: terms.values.payout_currency.code().to_owned(),
-        created_at,
-        created_by,
+fn endpoint(base: &str, webhook: &WebhookEvent) -> Endpoint {
+    let event = if webhook.event == "*" { "Every event" } else { &webhook.event };
+    let scheme = match webhook.authentication {
+        WebhookScheme::StandardWebhooks => "Standard Webhooks",
+        WebhookScheme::HmacSha256 => "HMAC-SHA256, as GitHub signs",
+        WebhookScheme::Stripe => "as Stripe signs",
+        WebhookScheme::Dub => "as Dub signs",
+    };
+    Endpoint { label: format!("{event} ({scheme})"), url: format!("{base}/{}", webhook.path) }
+}
+
+fn secret_row(secret: PartnerSecret) -> SecretRow {
+    SecretRow {
+        id: secret.partner_secret_id.to_string(),
+        signs_webhooks: secret.purpose == SecretPurpose::Webhook,
+        hint: secret.hint,
+        created_at: secret.created_at,
+        created_by: secret.created_by,
+        revoked_at: secret.revoked_at,
     }
+}
+
+/// What [`read_terms`] reads, with the time left to be chosen.
+fn form(values: &TermsValues) -> TermsForm {
+    let percent = |rate: Decimal| (rate * Decimal::ONE_HUNDRED).normalize().to_string();
+    TermsForm {
+        commission_rate: percent(values.commission_rate),
+        success_bonus_rate: percent(values.success_bonus_rate),
+        multiplier_cap: values.multiplier_cap.to_string(),
+        attribution_window_hours: values.attribution_window_hours.to_string(),
+        hold_period_days: values.hold_period_days.to_string(),
+        adjustment_window_days: values.adjustment_window_days.to_string(),
+        payout_currency: values.payout_currency.code().to_owned(),
+        effective_from: String::new(),
+    }
+}
+
+/// Signs with openssl alone, so that a partner can try it from any shell.
+fn curl_example(url: &str) -> String {
+    format!(
+        r#"SECRET='whsec_…'
+ID="test_$(date +%s)"
+TIMESTAMP=$(date +%s)
+BODY='{{"type":"conversion.created","timestamp":"2026-11-22T12:00:00Z","data":{{"is_test":true,"conversion_id":"test-1","occurred_at":"2026-11-22T12:00:00Z","amount":"49.00","currency":"USD"}}}}'
+KEY=$(printf %s "${{SECRET#whsec_}}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
+SIGNATURE=$(printf %s "$ID.$TIMESTAMP.$BODY" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$KEY" -binary | base64)
+curl -i '{url}' \
+  -H 'content-type: application/json' \
+  -H "webhook-id: $ID" \
+  -H "webhook-timestamp: $TIMESTAMP" \
+  -H "webhook-signature: v1,$SIGNATURE" \
+  -d "$BODY""#
+    )
 }
 
 /// The methods with another deep link; `None`, which changes nothing, if the partner has no deep link.
@@ -167,6 +177,12 @@ mod tests {
         assert_eq!((values.commission_rate, values.success_bonus_rate, from), (Decimal::new(125, 3), Decimal::new(3, 1), now()));
         let later = TermsForm { effective_from: "2026-12-01T06:30".to_owned(), ..form() };
         assert_eq!(read_terms(&later, now()).unwrap().1.to_rfc3339(), "2026-12-01T06:30:00+00:00");
+    }
+
+    #[test]
+    fn a_form_that_is_sent_as_it_was_shown_changes_nothing() {
+        let (values, _) = read_terms(&form(), now()).unwrap();
+        assert_eq!(read_terms(&super::form(&values), now()).unwrap().0, values);
     }
 
     #[test]

@@ -1,14 +1,10 @@
 //! Where the partner sends its events to, the secrets that they are signed with, and a test.
 
-use domain::{
-    PartnerId,
-    partner::{PartnerSecret, SecretPurpose, WebhookScheme},
-};
 use leptos::prelude::*;
 
 use super::Actions;
 use crate::{
-    api::{Endpoint, PartnerDetail},
+    api::{Endpoint, PartnerDetail, SecretRow},
     components::{
         Badge, CodeBlock, Confirm, CopyField, DataTable, EmptyState, FormError, Notice, Panel, SubmitButton, Time, Tone, failure,
     },
@@ -16,9 +12,8 @@ use crate::{
 
 #[component]
 pub fn WebhookPanels(partner: PartnerDetail, made_before: Option<String>, actions: Actions, may_operate: bool) -> impl IntoView {
-    let PartnerDetail { partner_id, webhooks, secrets, .. } = partner;
-    let example = webhooks.iter().find(|endpoint| endpoint.scheme == WebhookScheme::StandardWebhooks).map(|endpoint| endpoint.url.clone());
-    let has_secret = secrets.iter().any(|secret| secret.purpose == SecretPurpose::Webhook && secret.revoked_at.is_none());
+    let PartnerDetail { partner_id, webhooks, example, secrets, .. } = partner;
+    let has_secret = secrets.iter().any(|secret| secret.signs_webhooks && secret.revoked_at.is_none());
     let tested = may_operate.then(|| partner_id.clone());
     let maker = tested.clone();
     view! {
@@ -35,7 +30,7 @@ pub fn WebhookPanels(partner: PartnerDetail, made_before: Option<String>, action
         <Panel title="Try it">
             <div class="stack">
                 {tested.map(|partner_id| view! { <TestForm partner_id has_secret actions/> })}
-                {example.map(|url| view! { <CodeBlock label="The same from a shell" text=curl_example(&url)/> })}
+                {example.map(|text| view! { <CodeBlock label="The same from a shell" text/> })}
             </div>
         </Panel>
     }
@@ -59,7 +54,7 @@ fn MadeSecret(made_before: Option<String>, actions: Actions) -> impl IntoView {
 }
 
 #[component]
-fn SecretTable(partner_id: PartnerId, secrets: Vec<PartnerSecret>, actions: Actions, may_operate: bool) -> impl IntoView {
+fn SecretTable(partner_id: String, secrets: Vec<SecretRow>, actions: Actions, may_operate: bool) -> impl IntoView {
     if secrets.is_empty() {
         return view! {
             <EmptyState title="No secret is set">
@@ -82,18 +77,15 @@ fn SecretTable(partner_id: PartnerId, secrets: Vec<PartnerSecret>, actions: Acti
 }
 
 #[component]
-fn SecretLine(partner_id: PartnerId, secret: PartnerSecret, actions: Actions, may_operate: bool) -> impl IntoView {
-    let purpose = match secret.purpose {
-        SecretPurpose::Webhook => "webhooks",
-        SecretPurpose::Postback => "postbacks",
-    };
+fn SecretLine(partner_id: String, secret: SecretRow, actions: Actions, may_operate: bool) -> impl IntoView {
+    let purpose = if secret.signs_webhooks { "webhooks" } else { "postbacks" };
     let question = format!("Revoke the secret that ends with {}? What is signed with it is refused at once.", secret.hint);
     let revoke = move || {
         view! {
             <Confirm label="Revoke" question>
                 <ActionForm action=actions.revoke_secret>
-                    <input type="hidden" name="partner_id" value=partner_id.to_string()/>
-                    <input type="hidden" name="secret_id" value=secret.partner_secret_id.to_string()/>
+                    <input type="hidden" name="partner_id" value=partner_id.clone()/>
+                    <input type="hidden" name="secret_id" value=secret.id.clone()/>
                     <SubmitButton label="Revoke for good" kind="danger" pending=actions.revoke_secret.pending()/>
                 </ActionForm>
             </Confirm>
@@ -117,10 +109,10 @@ fn SecretLine(partner_id: PartnerId, secret: PartnerSecret, actions: Actions, ma
 }
 
 #[component]
-fn MakeSecretForm(partner_id: PartnerId, actions: Actions) -> impl IntoView {
+fn MakeSecretForm(partner_id: String, actions: Actions) -> impl IntoView {
     view! {
         <ActionForm action=actions.make_secret>
-            <input type="hidden" name="partner_id" value=partner_id.to_string()/>
+            <input type="hidden" name="partner_id" value=partner_id.clone()/>
             <div class="row">
                 <SubmitButton label="Make new secret" pending=actions.make_secret.pending()/>
                 <span class="partner__note">"The newest secret before it stays active; older ones are revoked."</span>
@@ -138,19 +130,18 @@ fn EndpointList(webhooks: Vec<Endpoint>) -> impl IntoView {
     let items = webhooks
         .into_iter()
         .map(|endpoint| {
-            let event = if endpoint.event == "*" { "Every event".to_owned() } else { endpoint.event };
-            view! { <li><CopyField label=format!("{event} ({})", scheme_words(endpoint.scheme)) value=endpoint.url/></li> }
+            view! { <li><CopyField label=endpoint.label value=endpoint.url/></li> }
         })
         .collect_view();
     view! { <ul class="endpoints">{items}</ul> }.into_any()
 }
 
 #[component]
-fn TestForm(partner_id: PartnerId, has_secret: bool, actions: Actions) -> impl IntoView {
+fn TestForm(partner_id: String, has_secret: bool, actions: Actions) -> impl IntoView {
     let sent = move || actions.send_test.value().get().and_then(Result::ok);
     view! {
         <ActionForm action=actions.send_test>
-            <input type="hidden" name="partner_id" value=partner_id.to_string()/>
+            <input type="hidden" name="partner_id" value=partner_id.clone()/>
             <div class="row">
                 <SubmitButton label="Send test webhook" pending=actions.send_test.pending()/>
                 <span class="partner__note">
@@ -169,31 +160,4 @@ fn TestForm(partner_id: PartnerId, has_secret: bool, actions: Actions) -> impl I
             </Notice>
         })}
     }
-}
-
-fn scheme_words(scheme: WebhookScheme) -> &'static str {
-    match scheme {
-        WebhookScheme::StandardWebhooks => "Standard Webhooks",
-        WebhookScheme::HmacSha256 => "HMAC-SHA256, as GitHub signs",
-        WebhookScheme::Stripe => "as Stripe signs",
-        WebhookScheme::Dub => "as Dub signs",
-    }
-}
-
-/// Signs with openssl alone, so that a partner can try it from any shell.
-fn curl_example(url: &str) -> String {
-    format!(
-        r#"SECRET='whsec_…'
-ID="test_$(date +%s)"
-TIMESTAMP=$(date +%s)
-BODY='{{"type":"conversion.created","timestamp":"2026-11-22T12:00:00Z","data":{{"is_test":true,"conversion_id":"test-1","occurred_at":"2026-11-22T12:00:00Z","amount":"49.00","currency":"USD"}}}}'
-KEY=$(printf %s "${{SECRET#whsec_}}" | base64 -d | od -An -v -tx1 | tr -d ' \n')
-SIGNATURE=$(printf %s "$ID.$TIMESTAMP.$BODY" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$KEY" -binary | base64)
-curl -i '{url}' \
-  -H 'content-type: application/json' \
-  -H "webhook-id: $ID" \
-  -H "webhook-timestamp: $TIMESTAMP" \
-  -H "webhook-signature: v1,$SIGNATURE" \
-  -d "$BODY""#
-    )
 }
