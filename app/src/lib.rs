@@ -46,7 +46,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <HashedStylesheet options=options.clone() id="orchestrator-style"/>
                 <AutoReload options=options.clone()/>
-                <HydrationScripts options/>
+                <HydrationScripts options islands=true/>
                 <MetaTags/>
             </head>
             <body>
@@ -62,7 +62,6 @@ pub fn App() -> impl IntoView {
     provide_meta_context();
     let viewer = RwSignal::new(SharedValue::new(api::viewer_of_request).into_inner());
     provide_context(viewer);
-    provide_context(live::listen(viewer));
 
     view! {
         <Title formatter=|title: String| if title.is_empty() { "Orchestrator".to_owned() } else { format!("{title} · Orchestrator") }/>

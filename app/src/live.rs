@@ -1,13 +1,13 @@
-//! Live updates: one event stream per page, turned into counters that pages depend on to fetch again.
+//! Live updates: one event stream per page. When something changed that the page shows, the browser asks the server for the page
+//! again and takes over its live regions, so that pages are written once, for the server.
 //!
 //! ```ignore
-//! let live = use_live();
-//! let rows = Resource::new(move || (filter.get(), live.deliveries.get()), |(filter, _)| api::list_deliveries(filter));
+//! <LiveIndicator topics="delivery"/>
+//! <div id="deliveries" data-live-region>…</div>
 //! ```
-
-use leptos::prelude::*;
-
-use crate::api::Viewer;
+//!
+//! A live region needs an id and must hold no island, since what is taken over is plain HTML. Open `details` stay open, and the focus
+//! stays where it was.
 
 /// Whether the page hears of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,149 +21,159 @@ pub enum Connection {
     },
 }
 
-/// Counters that grow when something changed; all of them grow after a lost connection came back.
-#[derive(Clone, Copy, Debug)]
-pub struct Live {
-    pub connection: RwSignal<Connection>,
-    pub conversions: RwSignal<u32>,
-    /// Grows at most once a second.
-    pub traffic: RwSignal<u32>,
-    pub deliveries: RwSignal<u32>,
-}
-
-/// The page's live updates.
-pub fn use_live() -> Live {
-    use_context::<Live>().unwrap_or_else(Live::new)
-}
-
-/// Listens while somebody is signed in; on the server, where pages are rendered once, it never hears anything.
-pub fn listen(viewer: RwSignal<Option<Viewer>>) -> Live {
-    let live = Live::new();
-    #[cfg(feature = "hydrate")]
-    Effect::new(move |connected: Option<bool>| {
-        let connected = connected.unwrap_or(false);
-        if viewer.with(Option::is_some) && !connected {
-            browser::connect(live);
-            return true;
-        }
-        connected
-    });
-    #[cfg(not(feature = "hydrate"))]
-    let _ = viewer;
-    live
-}
-
-impl Live {
-    fn new() -> Self {
-        Self {
-            connection: RwSignal::new(Connection::Opening),
-            conversions: RwSignal::new(0),
-            traffic: RwSignal::new(0),
-            deliveries: RwSignal::new(0),
-        }
-    }
-}
+#[cfg(feature = "hydrate")]
+pub use browser::follow;
 
 #[cfg(feature = "hydrate")]
 mod browser {
     use std::{cell::Cell, rc::Rc, time::Duration};
 
-    use domain::live::LiveEvent;
     use futures::{StreamExt, stream};
     use gloo_net::eventsource::{State, futures::EventSource};
-    use leptos::prelude::*;
+    use leptos::{prelude::*, task::spawn_local};
+    use wasm_bindgen::{JsCast, JsValue};
+    use wasm_bindgen_futures::JsFuture;
+    use web_sys::{Document, DomParser, Element, HtmlElement, Response, SupportedType};
 
-    use super::{Connection, Live};
+    use super::Connection;
 
     /// After an answer that the browser takes for final, such as a proxy's 502.
     const RETRY_AFTER: Duration = Duration::from_secs(3);
-    /// Under a burst of conversions the page fetches this often, and is still well within a second.
-    const CONVERSIONS_EVERY: Duration = Duration::from_millis(200);
-    const TRAFFIC_EVERY: Duration = Duration::from_secs(1);
+    /// Under a burst of events the page is fetched this often, and still shows each well within a second.
+    const REST: Duration = Duration::from_millis(250);
+    /// What the focus can be on.
+    const FOCUSABLE: &str = "a[href], button, input, select, summary, [tabindex]";
 
-    pub fn connect(live: Live) {
-        leptos::task::spawn_local(async move {
-            follow(live).await;
-            set_timeout(move || connect(live), RETRY_AFTER);
+    /// Listens for events of the given topics for as long as the page is open.
+    pub fn follow(topics: String, connection: RwSignal<Connection>) {
+        let refresher = Refresher::default();
+        spawn_local(async move {
+            listen(&topics, connection, &refresher).await;
+            set_timeout(move || follow(topics, connection), RETRY_AFTER);
         });
     }
 
     /// Follows one event source until it is closed for good. A break shows as an `error` event, after which the browser
     /// connects again by itself and `open` follows.
-    async fn follow(live: Live) -> Option<()> {
+    async fn listen(topics: &str, connection: RwSignal<Connection>, refresher: &Refresher) -> Option<()> {
         let mut source = EventSource::new("/events").ok()?;
         let opened = source.subscribe("open").ok()?;
         let broken = source.subscribe("error").ok()?;
         let messages = source.subscribe("message").ok()?;
         let mut events = stream::select(stream::select(opened, broken), messages);
-        let conversions = throttled(live.conversions, CONVERSIONS_EVERY);
-        let deliveries = throttled(live.deliveries, CONVERSIONS_EVERY);
-        let traffic = throttled(live.traffic, TRAFFIC_EVERY);
-
         while let Some(event) = events.next().await {
             let Ok((kind, message)) = event else { continue };
             match kind.as_str() {
-                "open" => opened_again(live),
+                "open" => {
+                    // What happened in between was missed.
+                    if matches!(connection.get_untracked(), Connection::Lost { .. }) {
+                        refresher.refresh();
+                    }
+                    connection.set(Connection::Open);
+                }
                 "error" => {
-                    lost(live);
+                    lost(connection);
                     if source.state() == State::Closed {
                         break;
                     }
                 }
-                _ => match message.data().as_string().and_then(|json| serde_json::from_str(&json).ok()) {
-                    Some(LiveEvent::Conversion { .. }) => conversions(),
-                    Some(LiveEvent::Traffic) => traffic(),
-                    Some(LiveEvent::Delivery { .. }) => deliveries(),
-                    None => {}
-                },
+                _ => {
+                    let text = message.data().as_string().unwrap_or_default();
+                    if topics.split(' ').any(|topic| text.contains(&format!("\"topic\":\"{topic}\""))) {
+                        refresher.refresh();
+                    }
+                }
             }
         }
         Some(())
     }
 
-    fn opened_again(live: Live) {
-        let was_lost = matches!(live.connection.get_untracked(), Connection::Lost { .. });
-        live.connection.set(Connection::Open);
-        if was_lost {
-            for counter in [live.conversions, live.traffic, live.deliveries] {
-                counter.update(|version| *version = version.wrapping_add(1));
-            }
-        }
-    }
-
-    fn lost(live: Live) {
-        if !matches!(live.connection.get_untracked(), Connection::Lost { .. }) {
+    fn lost(connection: RwSignal<Connection>) {
+        if !matches!(connection.get_untracked(), Connection::Lost { .. }) {
             #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 are whole and far below 2^53")]
             let at_millis = web_sys::js_sys::Date::now() as i64;
-            live.connection.set(Connection::Lost { at_millis });
+            connection.set(Connection::Lost { at_millis });
         }
     }
 
-    /// Counts at once, then at most once per `every`, so that the last of a burst is counted too.
-    fn throttled(counter: RwSignal<u32>, every: Duration) -> impl Fn() {
-        let resting = Rc::new(Cell::new(false));
-        let missed = Rc::new(Cell::new(false));
-        move || {
-            if resting.get() {
-                missed.set(true);
-            } else {
-                count(counter, &resting, &missed, every);
+    /// Fetches the page once at a time; what changes meanwhile is fetched after a short rest.
+    #[derive(Clone, Default)]
+    struct Refresher {
+        busy: Rc<Cell<bool>>,
+        again: Rc<Cell<bool>>,
+    }
+
+    impl Refresher {
+        fn refresh(&self) {
+            if self.busy.replace(true) {
+                self.again.set(true);
+                return;
+            }
+            let this = self.clone();
+            spawn_local(async move {
+                // A page that cannot be had now is had with the next event; the stream itself tells of a lost server.
+                let _ = take_over_regions().await;
+                set_timeout(
+                    move || {
+                        this.busy.set(false);
+                        if this.again.replace(false) {
+                            this.refresh();
+                        }
+                    },
+                    REST,
+                );
+            });
+        }
+    }
+
+    async fn take_over_regions() -> Result<(), JsValue> {
+        let window = window();
+        let href = window.location().href()?;
+        let response: Response = JsFuture::from(window.fetch_with_str(&href)).await?.dyn_into()?;
+        if response.redirected() {
+            // The session has ended: the sign-in page tells so better than figures that no longer move.
+            return window.location().reload();
+        }
+        let text = JsFuture::from(response.text()?).await?.as_string().unwrap_or_default();
+        let fresh = DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)?;
+        let regions = document().query_selector_all("[data-live-region]")?;
+        for index in 0..regions.length() {
+            if let Some(region) = regions.get(index).and_then(|node| node.dyn_into::<Element>().ok()) {
+                take_over(&region, &fresh);
             }
         }
+        Ok(())
     }
 
-    fn count(counter: RwSignal<u32>, resting: &Rc<Cell<bool>>, missed: &Rc<Cell<bool>>, every: Duration) {
-        counter.update(|version| *version = version.wrapping_add(1));
-        resting.set(true);
-        let (resting, missed) = (Rc::clone(resting), Rc::clone(missed));
-        set_timeout(
-            move || {
-                resting.set(false);
-                if missed.replace(false) {
-                    count(counter, &resting, &missed, every);
-                }
-            },
-            every,
-        );
+    fn take_over(region: &Element, fresh: &Document) {
+        let Some(fresh) = fresh.get_element_by_id(&region.id()) else { return };
+        let html = fresh.inner_html();
+        if region.inner_html() == html {
+            return;
+        }
+        let open = indices(region, "details", |details| details.has_attribute("open"));
+        let active = document().active_element();
+        let focus = indices(region, FOCUSABLE, |element| Some(element) == active.as_ref());
+        region.set_inner_html(&html);
+        for index in open {
+            if let Some(details) = nth(region, "details", index) {
+                let _ = details.set_attribute("open", "");
+            }
+        }
+        if let Some(element) = focus.first().and_then(|index| nth(region, FOCUSABLE, *index)) {
+            let _ = element.unchecked_into::<HtmlElement>().focus();
+        }
+    }
+
+    /// The positions of the elements among those of a selector that a test finds.
+    fn indices(region: &Element, selector: &str, test: impl Fn(&Element) -> bool) -> Vec<u32> {
+        let Ok(elements) = region.query_selector_all(selector) else { return Vec::new() };
+        (0..elements.length())
+            .filter(|index| elements.get(*index).is_some_and(|node| node.dyn_ref::<Element>().is_some_and(&test)))
+            .collect()
+    }
+
+    fn nth(region: &Element, selector: &str, index: u32) -> Option<Element> {
+        region.query_selector_all(selector).ok()?.get(index)?.dyn_into().ok()
     }
 }

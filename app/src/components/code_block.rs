@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::{Icon, Symbol};
 
 /// Shows `text` as it is, selectable, with a button that copies it and says so.
-#[component]
+#[island]
 pub fn CodeBlock(
     /// What it is, for the title.
     #[prop(into)]

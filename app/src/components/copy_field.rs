@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::{Icon, Symbol};
 
 /// Shows `value` in full, selectable, with a button that copies it and says so.
-#[component]
+#[island]
 pub fn CopyField(
     /// What it is, for the label.
     #[prop(into)]

@@ -1,7 +1,6 @@
 //! The frame around every page: menu and account beside it on wide screens, in a bar above it on narrow ones.
 
-use leptos::{html, prelude::*, server_fn::ServerFn};
-use leptos_router::hooks::use_location;
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::{Icon, Nav, Symbol};
 use crate::api::{SignOut, Viewer};
@@ -33,21 +32,13 @@ fn Sidebar(viewer: Signal<Option<Viewer>>) -> impl IntoView {
     }
 }
 
-/// The menu is a `details` element, so it opens without script; following a link closes it.
+/// The menu is a `details` element, so it opens without script.
 #[component]
 fn TopBar(viewer: Signal<Option<Viewer>>) -> impl IntoView {
-    let menu = NodeRef::<html::Details>::new();
-    let path = use_location().pathname;
-    Effect::new(move |_| {
-        path.track();
-        if let Some(menu) = menu.get() {
-            menu.set_open(false);
-        }
-    });
     view! {
         <header class="top-bar">
             <Brand/>
-            <details class="top-bar__menu" node_ref=menu>
+            <details class="top-bar__menu">
                 <summary class="button" data-kind="quiet"><Icon symbol=Symbol::Menu/>"Menu"</summary>
                 <div class="top-bar__sheet">
                     <Nav label="Main"/>

@@ -4,12 +4,17 @@ use chrono::DateTime;
 use leptos::prelude::*;
 
 use super::{StatusDot, Tone, time_of_day};
-use crate::live::{Connection, use_live};
+use crate::live::Connection;
 
-/// `Live`, or since when the page hears nothing and how old its figures are therefore.
-#[component]
-pub fn LiveIndicator() -> impl IntoView {
-    let connection = use_live().connection;
+/// `Live`, or since when the page hears nothing and how old its figures are therefore. It also keeps the page's live regions up to
+/// date: at each event whose topic is among `topics`, which are parted by blanks.
+#[island]
+pub fn LiveIndicator(#[prop(into)] topics: String) -> impl IntoView {
+    let connection = RwSignal::new(Connection::Opening);
+    #[cfg(feature = "hydrate")]
+    crate::live::follow(topics, connection);
+    #[cfg(not(feature = "hydrate"))]
+    let _ = topics;
     let tone = Signal::derive(move || match connection.get() {
         Connection::Open => Tone::Good,
         Connection::Opening => Tone::Neutral,

@@ -1,7 +1,7 @@
 //! Chooses the period of a page. It is links and a form, so it works without script, and the URL is its state.
 
 use domain::dashboard::Range;
-use leptos::{html, prelude::*};
+use leptos::prelude::*;
 
 use super::FormField;
 
@@ -19,17 +19,10 @@ pub fn RangePicker(#[prop(into)] path: String, #[prop(into)] range: Signal<Range
         _ => String::new(),
     };
     let label = move || if is_custom() { range.get().words() } else { "Custom".to_owned() };
-    let form = NodeRef::<html::Details>::new();
-    Effect::new(move |_| {
-        range.track();
-        if let Some(form) = form.get_untracked() {
-            form.set_open(false);
-        }
-    });
     view! {
         <div class="range-picker" role="group" aria-label="Period, in UTC">
             {links.into_iter().collect_view()}
-            <details class="range-picker__custom" node_ref=form>
+            <details class="range-picker__custom">
                 <summary class="range-picker__link" aria-current=move || is_custom().then_some("true")>{label}</summary>
                 <div class="range-picker__form">
                     <form method="get" action=path>

@@ -7,7 +7,6 @@ use leptos_router::{hooks::use_query_map, params::ParamsMap};
 use crate::{
     api::{Chart, Dashboard, find_dashboard},
     components::{ChartSkeleton, ErrorNote, KpiSkeleton, LiveIndicator, Notice, PageHeader, Panel, RangePicker, TableSkeleton, Tone},
-    live::use_live,
 };
 
 #[component]
@@ -15,17 +14,14 @@ pub fn DashboardPage() -> impl IntoView {
     let query = use_query_map();
     let asked = Memo::new(move |_| query.with(read_range));
     let range = Memo::new(move |_| asked.with(|asked| asked.as_ref().copied().unwrap_or_default()));
-    let live = use_live();
     let dashboard = Resource::new(
-        move || (range.get(), live.conversions.get(), live.traffic.get(), live.deliveries.get()),
-        |(range, ..)| find_dashboard(range.to_string()),
+        move || range.get(),
+        |range| find_dashboard(range.to_string()),
     );
-    // What was shown last stays when fetching anew fails.
-    let shown = StoredValue::new(None::<Dashboard>);
 
     view! {
         <PageHeader title="Dashboard" lead="What partners' offers earn. All times are UTC.">
-            <LiveIndicator/>
+            <LiveIndicator topics="conversion traffic delivery"/>
             <RangePicker path="/" range/>
         </PageHeader>
         {move || asked.with(|asked| asked.as_ref().err().map(ToString::to_string)).map(|reason| view! {
@@ -35,15 +31,9 @@ pub fn DashboardPage() -> impl IntoView {
         })}
         <Transition fallback=DashboardSkeleton>
             {move || Suspend::new(async move {
-                let answer = dashboard.await;
-                let failure = answer.as_ref().err().cloned();
-                if let Ok(fresh) = answer {
-                    shown.set_value(Some(fresh));
-                }
-                let range = range.get_untracked();
-                view! {
-                    {failure.map(|error| view! { <ErrorNote error/> })}
-                    {shown.get_value().map(|dashboard| view! { <Panels dashboard range/> })}
+                match dashboard.await {
+                    Ok(dashboard) => view! { <div class="stack" id="dashboard" data-live-region><Panels dashboard range=range.get()/></div> }.into_any(),
+                    Err(error) => view! { <ErrorNote error/> }.into_any(),
                 }
             })}
         </Transition>

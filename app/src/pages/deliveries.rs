@@ -9,7 +9,6 @@ use crate::{
         ButtonLink, DataTable, EmptyState, ErrorNote, FormError, LiveIndicator, Notice, NumberCell, PageHeader, Panel, SelectField,
         StateBadge, SubmitButton, TableSkeleton, Time, Tone, count, failure,
     },
-    live::use_live,
 };
 
 /// What the query asks for; empty texts ask for everything.
@@ -46,9 +45,8 @@ pub fn DeliveriesPage() -> impl IntoView {
     });
     let replay = ServerAction::<ReplayDelivery>::new();
     let replay_dead = ServerAction::<ReplayDeadDeliveries>::new();
-    let live = use_live();
     let page = Resource::new(
-        move || (filter.get(), live.deliveries.get(), replay.version().get(), replay_dead.version().get()),
+        move || (filter.get(), replay.version().get(), replay_dead.version().get()),
         |(filter, ..)| list_deliveries(filter.state, filter.partner, filter.before),
     );
     let may_operate = Memo::new(move |_| use_viewer().with(|viewer| viewer.as_ref().is_some_and(crate::api::Viewer::may_operate)));
@@ -56,7 +54,7 @@ pub fn DeliveriesPage() -> impl IntoView {
 
     view! {
         <PageHeader title="Webhook deliveries" lead="What partners sent, and what became of it. Times are UTC.">
-            <LiveIndicator/>
+            <LiveIndicator topics="delivery"/>
         </PageHeader>
         <div class="deliveries__bar">
             <FilterForm filter/>
@@ -73,6 +71,7 @@ pub fn DeliveriesPage() -> impl IntoView {
             <Notice tone=Tone::Good>{format!("{} deliveries were put back into the queue.", count(i64::try_from(number).unwrap_or(i64::MAX)))}</Notice>
         })}
         <Panel title="Deliveries" hint="the newest first, 50 a page" flush=true>
+            <div id="deliveries" data-live-region>
             <Transition fallback=|| view! { <TableSkeleton rows=10/> }>
                 {move || Suspend::new(async move {
                     match page.await {
@@ -85,6 +84,7 @@ pub fn DeliveriesPage() -> impl IntoView {
                     }
                 })}
             </Transition>
+            </div>
         </Panel>
     }
 }

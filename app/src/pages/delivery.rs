@@ -7,7 +7,6 @@ use super::deliveries::ReplayForm;
 use crate::{
     api::{DeliveryDetail, ReplayDelivery, find_delivery, use_viewer},
     components::{ButtonLink, CodeBlock, ErrorNote, FormError, LiveIndicator, PageHeader, Panel, TableSkeleton, failure},
-    live::use_live,
 };
 
 #[component]
@@ -15,8 +14,7 @@ pub fn DeliveryPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
     let replay = ServerAction::<ReplayDelivery>::new();
-    let live = use_live();
-    let delivery = Resource::new(move || (id.get(), live.deliveries.get(), replay.version().get()), |(id, ..)| find_delivery(id));
+    let delivery = Resource::new(move || (id.get(), replay.version().get()), |(id, ..)| find_delivery(id));
     let may_operate = Memo::new(move |_| use_viewer().with(|viewer| viewer.as_ref().is_some_and(crate::api::Viewer::may_operate)));
 
     view! {
@@ -41,12 +39,12 @@ fn DeliveryView(detail: DeliveryDetail, replay: ServerAction<ReplayDelivery>, ma
     view! {
         <div class="stack">
             <PageHeader title=event lead=format!("From {partner}")>
-                <LiveIndicator/>
+                <LiveIndicator topics="delivery"/>
                 <ButtonLink href="/deliveries">"All deliveries"</ButtonLink>
                 {may_operate.then(|| view! { <ReplayForm id replay/> })}
             </PageHeader>
             <FormError failure=failure(replay)/>
-            <div inner_html=story></div>
+            <div id="delivery-story" data-live-region inner_html=story></div>
             <Panel title="Body">
                 {match pretty_body {
                     Some(pretty) => view! {

@@ -5,7 +5,7 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
-    api::{SignIn, Viewer, local_path},
+    api::{SignIn, local_path},
     components::{ErrorNote, FormField, SubmitButton},
 };
 
@@ -17,14 +17,6 @@ pub fn SignInPage() -> impl IntoView {
     let next = move || query.with(|query| local_path(&query.get("next").unwrap_or_default()).to_owned());
     let error = move || sign_in.value().get().and_then(Result::err);
 
-    // The frame shows up with the answer; the router follows the redirect by itself.
-    if let Some(viewer) = use_context::<RwSignal<Option<Viewer>>>() {
-        Effect::new(move |_| {
-            if let Some(Ok(signed_in)) = sign_in.value().get() {
-                viewer.set(Some(signed_in));
-            }
-        });
-    }
     view! {
         <Title text="Sign in"/>
         <div class="sign-in">
