@@ -40,7 +40,12 @@ pub fn within_window(clicked_at: DateTime<Utc>, converted_at: DateTime<Utc>, win
 
 /// Chooses among the clicks of one referral code: the last within the window of the conversion's own session, else the
 /// last of all. Equal times are decided by the greater click id, so that any order of `touches` gives the same answer.
-pub fn last_touch(touches: &[Touch], session_id: Option<SessionId>, converted_at: DateTime<Utc>, window_hours: u32) -> Option<(&Touch, MatchedBy)> {
+pub fn last_touch(
+    touches: &[Touch],
+    session_id: Option<SessionId>,
+    converted_at: DateTime<Utc>,
+    window_hours: u32,
+) -> Option<(&Touch, MatchedBy)> {
     let last = |session: Option<SessionId>| {
         touches
             .iter()

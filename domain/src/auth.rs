@@ -18,9 +18,17 @@ pub enum Role {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Principal {
     Anonymous,
-    Operator { id: OperatorId, email: String, role: Role },
+    Operator {
+        id: OperatorId,
+        email: String,
+        role: Role,
+    },
     /// A machine with an API token and the scopes that it was given.
-    Machine { id: ApiTokenId, name: String, scopes: Vec<String> },
+    Machine {
+        id: ApiTokenId,
+        name: String,
+        scopes: Vec<String>,
+    },
     /// The command line on the server's own machine.
     CommandLine,
 }

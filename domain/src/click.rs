@@ -104,7 +104,8 @@ impl ClickToken {
         let click_id = ClickId(uuid(1..17)?);
         uuid_v7_time(click_id.0).ok_or(RefusedClickToken::Malformed)?;
         let session = uuid(17..33)?;
-        let mut token = Self { click_id, session_id: (!session.is_nil()).then_some(SessionId(session)), code_digest: [0; 8], partner_digest: [0; 4] };
+        let mut token =
+            Self { click_id, session_id: (!session.is_nil()).then_some(SessionId(session)), code_digest: [0; 8], partner_digest: [0; 4] };
         token.code_digest.copy_from_slice(&bytes[33..41]);
         token.partner_digest.copy_from_slice(&bytes[41..BODY_LENGTH]);
         Ok(token)

@@ -88,17 +88,20 @@ pub enum Unrateable {
 ///
 /// # Errors
 /// [`Unrateable::TooLarge`] on overflow.
-pub fn rate(conversion: &RateableConversion, terms: &Terms, metrics: &[SuccessMetric], successes: &[RateableSuccess]) -> Result<Rating, Unrateable> {
+pub fn rate(
+    conversion: &RateableConversion,
+    terms: &Terms,
+    metrics: &[SuccessMetric],
+    successes: &[RateableSuccess],
+) -> Result<Rating, Unrateable> {
     let too_large = || Unrateable::TooLarge { value: Money::new(conversion.value_minor, conversion.currency).to_string() };
     let values = &terms.values;
     let counted = counted_metrics(conversion, terms, metrics, successes);
 
     let earning_value = Decimal::from(conversion.value_minor - conversion.reversed_minor);
     let base = earning_value.checked_mul(values.commission_rate).ok_or_else(too_large)?;
-    let product = counted
-        .iter()
-        .try_fold(Decimal::ONE, |product, metric| product.checked_mul(metric.value_multiplier))
-        .ok_or_else(too_large)?;
+    let product =
+        counted.iter().try_fold(Decimal::ONE, |product, metric| product.checked_mul(metric.value_multiplier)).ok_or_else(too_large)?;
     let multiplier = product.min(values.multiplier_cap);
     let full = base.checked_mul(multiplier).ok_or_else(too_large)?;
     let ceiling = base.checked_mul(values.multiplier_cap).ok_or_else(too_large)?;
@@ -131,7 +134,12 @@ pub fn rate(conversion: &RateableConversion, terms: &Terms, metrics: &[SuccessMe
 }
 
 /// The distinct metrics that count, in the order of their ids.
-fn counted_metrics(conversion: &RateableConversion, terms: &Terms, metrics: &[SuccessMetric], successes: &[RateableSuccess]) -> Vec<CountedMetric> {
+fn counted_metrics(
+    conversion: &RateableConversion,
+    terms: &Terms,
+    metrics: &[SuccessMetric],
+    successes: &[RateableSuccess],
+) -> Vec<CountedMetric> {
     let latest = conversion.occurred_at + Duration::days(i64::from(terms.values.adjustment_window_days));
     let counts = |success: &RateableSuccess, metric: &SuccessMetric| {
         success.metric_id == metric.id
@@ -175,16 +183,29 @@ fn steps(
     if counted.is_empty() {
         steps.push("multiplier = 1 (no success counted yet)".to_owned());
     } else {
-        let factors: Vec<_> = counted.iter().map(|metric| format!("{} ({})", metric.value_multiplier.normalize(), metric.metric_id)).collect();
+        let factors: Vec<_> =
+            counted.iter().map(|metric| format!("{} ({})", metric.value_multiplier.normalize(), metric.metric_id)).collect();
         steps.push(format!("multiplier = {} = {}", factors.join(" × "), product.normalize()));
     }
     if multiplier < product {
         steps.push(format!("multiplier capped at {}", multiplier.normalize()));
     }
-    steps.push(format!("commission = {} {code} × {} = {} {code}, rounded {}", exact(base), multiplier.normalize(), exact(full), money(final_minor)));
+    steps.push(format!(
+        "commission = {} {code} × {} = {} {code}, rounded {}",
+        exact(base),
+        multiplier.normalize(),
+        exact(full),
+        money(final_minor)
+    ));
     if !wanted_bonus.is_zero() {
         let rate = terms.values.success_bonus_rate.normalize();
-        steps.push(format!("bonus = {} {code} × {rate} = {} {code}, booked {} (with the commission at most base × {})", exact(base), exact(wanted_bonus), money(bonus_minor), terms.values.multiplier_cap.normalize()));
+        steps.push(format!(
+            "bonus = {} {code} × {rate} = {} {code}, booked {} (with the commission at most base × {})",
+            exact(base),
+            exact(wanted_bonus),
+            money(bonus_minor),
+            terms.values.multiplier_cap.normalize()
+        ));
     }
     steps
 }
@@ -233,7 +254,11 @@ mod tests {
     }
 
     fn supabase_metrics() -> Vec<SuccessMetric> {
-        vec![metric("project_created", "1.0", false), metric("first_table_created", "1.2", false), metric("production_deployment", "1.5", true)]
+        vec![
+            metric("project_created", "1.0", false),
+            metric("first_table_created", "1.2", false),
+            metric("production_deployment", "1.5", true),
+        ]
     }
 
     fn sale(value_minor: i64, reversed_minor: i64) -> RateableConversion {
@@ -257,7 +282,8 @@ mod tests {
 
     #[test]
     fn each_distinct_verified_metric_multiplies_once() {
-        let successes = [success("first_table_created", false), success("first_table_created", true), success("production_deployment", true)];
+        let successes =
+            [success("first_table_created", false), success("first_table_created", true), success("production_deployment", true)];
         let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &supabase_metrics(), &successes).unwrap();
         assert_eq!(rating.multiplier, "1.8".parse().unwrap());
         assert_eq!(amounts(&rating), (2000, 3600, 600));
@@ -265,7 +291,8 @@ mod tests {
 
     #[test]
     fn an_unverified_success_that_needs_verification_multiplies_nothing() {
-        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &supabase_metrics(), &[success("production_deployment", false)]).unwrap();
+        let rating =
+            rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &supabase_metrics(), &[success("production_deployment", false)]).unwrap();
         assert_eq!(amounts(&rating), (2000, 2000, 0));
     }
 
@@ -285,7 +312,9 @@ mod tests {
     fn a_partial_refund_takes_back_its_share_only() {
         let rating = rate(&sale(10_000, 2_500), &terms("0.20", "0.30", "3"), &supabase_metrics(), &[]).unwrap();
         assert_eq!(amounts(&rating), (1500, 1500, 0));
-        let rating = rate(&sale(10_000, 10_000), &terms("0.20", "0.30", "3"), &supabase_metrics(), &[success("production_deployment", true)]).unwrap();
+        let rating =
+            rate(&sale(10_000, 10_000), &terms("0.20", "0.30", "3"), &supabase_metrics(), &[success("production_deployment", true)])
+                .unwrap();
         assert_eq!(amounts(&rating), (0, 0, 0));
     }
 

@@ -15,9 +15,7 @@ pub fn uuid_v7(at: DateTime<Utc>, random: [u8; 10]) -> Uuid {
 /// The time that a UUIDv7 carries, to the millisecond; `None` for any other version.
 pub fn uuid_v7_time(id: Uuid) -> Option<DateTime<Utc>> {
     let (seconds, nanos) = id.get_timestamp()?.to_unix();
-    (id.get_version_num() == 7)
-        .then(|| Utc.timestamp_opt(i64::try_from(seconds).ok()?, nanos).single())
-        .flatten()
+    (id.get_version_num() == 7).then(|| Utc.timestamp_opt(i64::try_from(seconds).ok()?, nanos).single()).flatten()
 }
 
 macro_rules! ids {

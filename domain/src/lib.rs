@@ -4,8 +4,8 @@
 //! random bytes come in as arguments. The browser runs this crate as well as the server.
 
 pub mod analysis;
-pub mod auth;
 pub mod attribution;
+pub mod auth;
 pub mod click;
 pub mod commission;
 pub mod conversion;

@@ -87,9 +87,7 @@ impl Money {
     pub fn parse(amount: &str, currency: Currency) -> Result<Self, InvalidAmount> {
         let decimal = Decimal::from_str_exact(amount).map_err(|_| InvalidAmount::NotADecimal(amount.to_owned()))?;
         let digits = currency.exponent();
-        let scaled = decimal
-            .checked_mul(Decimal::from(10_i64.pow(digits)))
-            .ok_or_else(|| InvalidAmount::TooLarge(amount.to_owned()))?;
+        let scaled = decimal.checked_mul(Decimal::from(10_i64.pow(digits))).ok_or_else(|| InvalidAmount::TooLarge(amount.to_owned()))?;
         if !scaled.fract().is_zero() {
             return Err(InvalidAmount::TooPrecise { amount: amount.to_owned(), digits, currency });
         }

@@ -91,7 +91,9 @@ pub fn parse_event(partner_id: &PartnerId, message_id: &str, body: &[u8]) -> Res
             external_event_id: fields.optional_text("reversal_id", 200)?.unwrap_or_else(|| message_id.to_owned()),
             conversion_external_event_id: fields.id("conversion_id")?,
             amount: match fields.money()? {
-                Some(amount) if amount.amount_minor == 0 => return invalid("data.amount", "must be more than 0; leave it out to reverse all"),
+                Some(amount) if amount.amount_minor == 0 => {
+                    return invalid("data.amount", "must be more than 0; leave it out to reverse all");
+                }
                 amount => amount,
             },
             reason: fields.optional_text("reason", 500)?,
@@ -141,9 +143,9 @@ impl Fields<'_> {
 
     fn optional_time(&self, name: &str) -> Result<Option<DateTime<Utc>>, InvalidEvent> {
         let Some(text) = self.optional_text(name, 40)? else { return Ok(None) };
-        DateTime::parse_from_rfc3339(&text).map(|time| Some(time.to_utc())).or_else(|_| {
-            invalid(&format!("data.{name}"), format!("`{text}` must be a time with zone, such as 2026-11-22T12:00:00Z"))
-        })
+        DateTime::parse_from_rfc3339(&text)
+            .map(|time| Some(time.to_utc()))
+            .or_else(|_| invalid(&format!("data.{name}"), format!("`{text}` must be a time with zone, such as 2026-11-22T12:00:00Z")))
     }
 
     fn required_time(&self, name: &str) -> Result<DateTime<Utc>, InvalidEvent> {
@@ -175,7 +177,9 @@ impl Fields<'_> {
     fn conversion_type(&self) -> Result<ConversionType, InvalidEvent> {
         match self.0.get("type") {
             None | Some(Value::Null) => Ok(ConversionType::Sale),
-            Some(value) => ConversionType::deserialize(value).or_else(|_| invalid("data.type", "must be lead, sale, renewal, upgrade or custom")),
+            Some(value) => {
+                ConversionType::deserialize(value).or_else(|_| invalid("data.type", "must be lead, sale, renewal, upgrade or custom"))
+            }
         }
     }
 
@@ -244,8 +248,20 @@ mod tests {
         assert_eq!(with("type", json!("gift")), "data.type");
         assert_eq!(with("session_id", json!("7")), "data.session_id");
         assert_eq!(with("is_test", json!("yes")), "data.is_test");
-        assert_eq!(refused_field("success.achieved", json!({"success_id": "s", "metric": "m", "occurred_at": "2026-11-22T12:00:00Z", "evidence": []})), "data.evidence");
-        assert_eq!(refused_field("conversion.reversed", json!({"conversion_id": "o", "occurred_at": "2026-11-22T12:00:00Z", "amount": "0", "currency": "USD"})), "data.amount");
+        assert_eq!(
+            refused_field(
+                "success.achieved",
+                json!({"success_id": "s", "metric": "m", "occurred_at": "2026-11-22T12:00:00Z", "evidence": []})
+            ),
+            "data.evidence"
+        );
+        assert_eq!(
+            refused_field(
+                "conversion.reversed",
+                json!({"conversion_id": "o", "occurred_at": "2026-11-22T12:00:00Z", "amount": "0", "currency": "USD"})
+            ),
+            "data.amount"
+        );
     }
 
     #[test]

@@ -9,10 +9,7 @@ use domain::{
     live::LiveEvent,
 };
 
-use crate::{
-    Engine, Result, click, commission, partner,
-    work::Work,
-};
+use crate::{Engine, Result, click, commission, partner, work::Work};
 
 /// Waits between two tries to attribute.
 const RETRY_PAUSE_MIN: TimeDelta = TimeDelta::seconds(5);
@@ -85,9 +82,15 @@ pub async fn attribute(work: &mut Work<'_>, conversion_id: ConversionId) -> Resu
         Match::NoneYet => (ConversionState::Unattributed, Some("no click matches yet".to_owned()), Some(next_try(&pending, now))),
         Match::Ended(state, reason) => (state, Some(reason), None),
     };
-    sqlx::query!("update conversions set state = $2, state_reason = $3, retry_at = $4 where conversion_id = $1", conversion_id.0, state as _, reason, retry_at)
-        .execute(work.connection())
-        .await?;
+    sqlx::query!(
+        "update conversions set state = $2, state_reason = $3, retry_at = $4 where conversion_id = $1",
+        conversion_id.0,
+        state as _,
+        reason,
+        retry_at
+    )
+    .execute(work.connection())
+    .await?;
     Ok(state)
 }
 
@@ -111,17 +114,23 @@ async fn find_match(work: &mut Work<'_>, pending: &Pending) -> Result<Match> {
         };
         match token.check(&pending.partner_id, pending.occurred_at, window_hours) {
             Ok(()) => {}
-            Err(refusal @ domain::click::RefusedClickToken::Expired { .. }) => return Ok(Match::Ended(ConversionState::Expired, refusal.to_string())),
+            Err(refusal @ domain::click::RefusedClickToken::Expired { .. }) => {
+                return Ok(Match::Ended(ConversionState::Expired, refusal.to_string()));
+            }
             Err(refusal) => return refused(refusal.to_string()),
         }
-        let Some(code) = code_by_digest(work, token.code_digest).await? else { return refused("the click id's referral code is not known".to_owned()) };
+        let Some(code) = code_by_digest(work, token.code_digest).await? else {
+            return refused("the click id's referral code is not known".to_owned());
+        };
         return Ok(Match::Found { click_id: token.click_id, clicked_at: token.clicked_at(), matched_by: MatchedBy::ClickToken, code });
     }
 
     let Some(referral_code) = &pending.referral_code else {
         return Ok(Match::Ended(ConversionState::Expired, "neither a click id nor a referral code came with it".to_owned()));
     };
-    let Some(code) = code_by_name(work, referral_code).await? else { return refused(format!("referral code `{referral_code}` is not known")) };
+    let Some(code) = code_by_name(work, referral_code).await? else {
+        return refused(format!("referral code `{referral_code}` is not known"));
+    };
     if code.partner_id != pending.partner_id {
         return refused(format!("referral code `{referral_code}` belongs to another partner"));
     }

@@ -211,7 +211,10 @@ async fn new_click(
             Some(ip) => ip_hash::hash(engine, ip, clicked_at).await,
             None => None,
         },
-        country: visit.country.filter(|country| country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase())).map(str::to_owned),
+        country: visit
+            .country
+            .filter(|country| country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()))
+            .map(str::to_owned),
         recommendation_id: visit.recommendation_id,
         window_hours,
     }

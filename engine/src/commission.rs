@@ -51,7 +51,8 @@ pub async fn rate(work: &mut Work<'_>, conversion_id: ConversionId, cause: Cause
         };
         let Some(transaction) = Transaction::held(kind, difference) else { continue };
         let receipt = serde_json::to_value(&rating.receipt)?;
-        let posting = Posting { component, partner_id: &partner.partner_id, conversion_id, commission_id, currency: rating.currency, receipt };
+        let posting =
+            Posting { component, partner_id: &partner.partner_id, conversion_id, commission_id, currency: rating.currency, receipt };
         ledger::append(work, &posting, &transaction).await?;
         work.sums(&partner.partner_id, rating.currency).commission_minor += difference;
     }
@@ -60,9 +61,10 @@ pub async fn rate(work: &mut Work<'_>, conversion_id: ConversionId, cause: Cause
 
 /// [`rate`], unless the conversion has no attribution and so earns nothing.
 pub async fn rate_if_attributed(work: &mut Work<'_>, conversion_id: ConversionId, cause: Cause) -> Result<()> {
-    let attributed = sqlx::query_scalar!(r#"select exists (select from attributions where conversion_id = $1) as "attributed!""#, conversion_id.0)
-        .fetch_one(work.connection())
-        .await?;
+    let attributed =
+        sqlx::query_scalar!(r#"select exists (select from attributions where conversion_id = $1) as "attributed!""#, conversion_id.0)
+            .fetch_one(work.connection())
+            .await?;
     if attributed {
         rate(work, conversion_id, cause).await?;
     }
@@ -108,7 +110,13 @@ pub async fn inputs(connection: &mut PgConnection, conversion_id: ConversionId) 
     Ok(Inputs { partner, terms, conversion, successes })
 }
 
-async fn save(work: &mut Work<'_>, conversion_id: ConversionId, partner_id: &PartnerId, rating: &Rating, terms: &domain::partner::Terms) -> Result<CommissionId> {
+async fn save(
+    work: &mut Work<'_>,
+    conversion_id: ConversionId,
+    partner_id: &PartnerId,
+    rating: &Rating,
+    terms: &domain::partner::Terms,
+) -> Result<CommissionId> {
     let commission_id: CommissionId = work.engine.new_id();
     let now = work.now();
     let hold_until = rating.receipt.occurred_at + TimeDelta::days(i64::from(terms.values.hold_period_days));

@@ -40,9 +40,13 @@ impl Error {
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => Self::Unavailable(Box::new(error)),
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
+                Self::Unavailable(Box::new(error))
+            }
             // class 57: the server is starting, stopping or crashed
-            sqlx::Error::Database(ref database) if database.code().is_some_and(|code| code.starts_with("57")) => Self::Unavailable(Box::new(error)),
+            sqlx::Error::Database(ref database) if database.code().is_some_and(|code| code.starts_with("57")) => {
+                Self::Unavailable(Box::new(error))
+            }
             other => Self::Internal(Box::new(other)),
         }
     }

@@ -43,7 +43,8 @@ async fn key_of(engine: &Engine, day: NaiveDate) -> Result<[u8; 32]> {
 
 /// Forgets the keys that no attribution window reaches back to, which makes their hashes meaningless for good.
 pub async fn forget_old_keys(engine: &Engine) -> Result<u64> {
-    let longest = sqlx::query_scalar!("select coalesce(max(attribution_window_hours), 24) from partner_terms").fetch_one(&engine.db).await?;
+    let longest =
+        sqlx::query_scalar!("select coalesce(max(attribution_window_hours), 24) from partner_terms").fetch_one(&engine.db).await?;
     let days = u64::try_from(longest.unwrap_or(24)).unwrap_or(24) / 24 + 2;
     let first_kept = engine.now().date_naive().checked_sub_days(Days::new(days)).unwrap_or_default();
     let deleted = sqlx::query!("delete from ip_hash_keys where day < $1", first_kept).execute(&engine.db).await?;

@@ -19,6 +19,9 @@ pub mod history;
 pub mod ip_hash;
 pub mod ledger;
 pub mod live;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod money_tests;
 pub mod operator;
 pub mod partner;
 pub mod recommendation;
@@ -31,14 +34,11 @@ pub mod simulation;
 pub mod site;
 pub mod success;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
-mod money_tests;
-#[cfg(test)]
 mod testing;
 pub mod webhook;
 pub mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use redis::aio::ConnectionManagerConfig;
@@ -54,13 +54,22 @@ pub use settings::Settings;
 /// The schema, embedded in the binary.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
-/// The handles of one process. Cloning is cheap.
+/// The handles of one process. Cloning counts one reference up, since each request does it.
 #[derive(Clone)]
-pub struct Engine {
+pub struct Engine(Arc<Handles>);
+
+impl Deref for Engine {
+    type Target = Handles;
+    fn deref(&self) -> &Handles {
+        &self.0
+    }
+}
+
+pub struct Handles {
     pub db: sqlx::PgPool,
     pub redis: redis::aio::ConnectionManager,
     pub clock: Clock,
-    pub keys: Arc<Keys>,
+    pub keys: Keys,
     pub live: live::Live,
     pub codes: referral_code::Codes,
     pub secrets: partner::Secrets,
@@ -68,9 +77,9 @@ pub struct Engine {
     pub clicks: click::Recorder,
     pub recommender: recommendation::Recommender,
     /// Wakes a worker: something is in the queue.
-    pub work: Arc<Notify>,
+    pub work: Notify,
     /// Wakes the sealer: something was booked.
-    pub seal: Arc<Notify>,
+    pub seal: Notify,
     /// The first row of the sharded counters that this process adds to.
     pub shard: i16,
 }
@@ -82,9 +91,14 @@ impl Engine {
     /// [`Error::Unavailable`] if either does not answer within 10 s.
     pub async fn connect(settings: &Settings, keys: Keys) -> Result<Self> {
         let patience = Duration::from_secs(10);
-        let db = PgPoolOptions::new().max_connections(settings.database_connections).acquire_timeout(patience).connect(&settings.database_url).await?;
+        let db = PgPoolOptions::new()
+            .max_connections(settings.database_connections)
+            .acquire_timeout(patience)
+            .connect(&settings.database_url)
+            .await?;
         let client = redis::Client::open(settings.redis_url.as_str())?;
-        let redis_config = ConnectionManagerConfig::new().set_max_delay(Duration::from_millis(500)).set_connection_timeout(Some(Duration::from_secs(2)));
+        let redis_config =
+            ConnectionManagerConfig::new().set_max_delay(Duration::from_millis(500)).set_connection_timeout(Some(Duration::from_secs(2)));
         let redis = redis::aio::ConnectionManager::new_with_config(client, redis_config).await?;
         Ok(Self::with(db, redis, keys))
     }
@@ -98,21 +112,21 @@ impl Engine {
             .test_before_acquire(false)
             .connect_lazy_with((*db.connect_options()).clone());
         let shard = i16::from(rand::random::<u8>() % 8) * 4;
-        Self {
+        Self(Arc::new(Handles {
             live: live::Live::new(redis.clone()),
             clicks: click::Recorder::start(click::Store::new(clicks_db, redis.clone(), shard)),
             recommender: recommendation::Recommender::new(db.clone()),
             db,
             redis,
             clock: Clock::default(),
-            keys: Arc::new(keys),
+            keys,
             codes: referral_code::Codes::default(),
             secrets: partner::Secrets::default(),
             ip_keys: moka::sync::Cache::new(400),
-            work: Arc::default(),
-            seal: Arc::default(),
+            work: Notify::new(),
+            seal: Notify::new(),
             shard,
-        }
+        }))
     }
 
     pub fn now(&self) -> DateTime<Utc> {

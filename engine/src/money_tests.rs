@@ -39,7 +39,12 @@ async fn fixture(db: PgPool) -> Fixture {
     let secret = partner::set_secret(&engine, &Principal::CommandLine, &supabase, SecretPurpose::Webhook, None).await.unwrap();
     let (site_id, developer_id): (SiteId, DeveloperId) = (engine.new_id(), engine.new_id());
     let code = ReferralCode::generate("user-1", &supabase, site_id, None, &engine.keys.hash_salt);
-    sqlx::query("insert into developers values ($1, 'user-1', $2, now())").bind(developer_id).bind(&code.user).execute(&engine.db).await.unwrap();
+    sqlx::query("insert into developers values ($1, 'user-1', $2, now())")
+        .bind(developer_id)
+        .bind(&code.user)
+        .execute(&engine.db)
+        .await
+        .unwrap();
     sqlx::query("insert into sites (site_id, developer_id, name, site_hash, created_at) values ($1, $2, 'A site', $3, now())")
         .bind(site_id)
         .bind(developer_id)
@@ -247,7 +252,8 @@ async fn a_refund_in_another_currency_is_a_dead_letter_that_says_so(db: PgPool) 
     refund["currency"] = "EUR".into();
     it.post("msg_2", "conversion.reversed", refund).await.unwrap();
     it.drain().await;
-    let error: String = sqlx::query_scalar("select last_error from webhook_deliveries where state = 'dead'").fetch_one(&it.engine.db).await.unwrap();
+    let error: String =
+        sqlx::query_scalar("select last_error from webhook_deliveries where state = 'dead'").fetch_one(&it.engine.db).await.unwrap();
     assert_eq!((error.as_str(), it.receivable().await), ("currency: `EUR` is not the conversion's USD", 2000));
 }
 
@@ -261,7 +267,10 @@ async fn a_success_after_the_sale_adjusts_it_and_pays_the_bonus_once(db: PgPool)
     it.post("msg_4", "success.achieved", it.deployment("s_2")).await.unwrap();
     it.drain().await;
     // 20.00 × 1.5 + 20.00 × 0.30
-    assert_eq!((it.receivable().await, it.kinds().await), (3600, vec!["commission".to_owned(), "adjustment".to_owned(), "bonus".to_owned()]));
+    assert_eq!(
+        (it.receivable().await, it.kinds().await),
+        (3600, vec!["commission".to_owned(), "adjustment".to_owned(), "bonus".to_owned()])
+    );
     assert!(it.is_clean().await);
 }
 
@@ -338,7 +347,10 @@ async fn webhooks_that_are_forged_stale_truncated_oversized_or_unknown_leave_no_
     let refused = |result: Result<webhook::Receipt, Refusal>| result.unwrap_err();
     assert!(matches!(refused(it.post_raw("m", it.now(), body.as_bytes(), other).await), Refusal::Signature(InvalidSignature::NoMatch)));
     let stale = it.now() - TimeDelta::minutes(6);
-    assert!(matches!(refused(it.post_raw("m", stale, body.as_bytes(), &it.secret).await), Refusal::Signature(InvalidSignature::TooOld { .. })));
+    assert!(matches!(
+        refused(it.post_raw("m", stale, body.as_bytes(), &it.secret).await),
+        Refusal::Signature(InvalidSignature::TooOld { .. })
+    ));
     assert!(matches!(refused(it.post_raw("m", it.now(), &body.as_bytes()[..40], &it.secret).await), Refusal::Malformed(_)));
     let oversized = vec![b' '; domain::webhook::BODY_LIMIT + 1];
     assert!(matches!(refused(it.post_raw("m", it.now(), &oversized, &it.secret).await), Refusal::TooLarge));
@@ -356,7 +368,8 @@ async fn an_event_with_a_wrong_field_is_a_dead_letter_that_names_it_and_can_be_r
     sale["occurred_at"] = (it.now() + TimeDelta::hours(1)).to_rfc3339().into();
     let receipt = it.post("msg_1", "conversion.created", sale).await.unwrap();
     it.drain().await;
-    let error: String = sqlx::query_scalar("select last_error from webhook_deliveries where state = 'dead'").fetch_one(&it.engine.db).await.unwrap();
+    let error: String =
+        sqlx::query_scalar("select last_error from webhook_deliveries where state = 'dead'").fetch_one(&it.engine.db).await.unwrap();
     assert!(error.starts_with("occurred_at: ") && error.ends_with("lies in the future"), "{error}");
     it.engine.clock.advance(TimeDelta::hours(1));
     webhook::replay(&it.engine, &Principal::CommandLine, receipt.webhook_delivery_id).await.unwrap();
@@ -421,7 +434,10 @@ async fn verify_names_a_row_that_somebody_with_all_rights_changed(db: PgPool) {
     }
     it.drain().await;
     assert!(it.is_clean().await);
-    let victim: Uuid = sqlx::query_scalar("select ledger_transaction_id from ledger_transactions order by 1 offset 1 limit 1").fetch_one(&it.engine.db).await.unwrap();
+    let victim: Uuid = sqlx::query_scalar("select ledger_transaction_id from ledger_transactions order by 1 offset 1 limit 1")
+        .fetch_one(&it.engine.db)
+        .await
+        .unwrap();
     let tamper = async |statement: &'static str| {
         let mut connection = it.engine.db.acquire().await.unwrap();
         sqlx::query("set session_replication_role = replica").execute(&mut *connection).await.unwrap();
@@ -432,7 +448,11 @@ async fn verify_names_a_row_that_somebody_with_all_rights_changed(db: PgPool) {
     // both sides doubled: it still balances, and only the seal and the derivation can tell
     tamper("update ledger_entries set amount_minor = amount_minor * 2 where ledger_transaction_id = $1").await;
     let report = ledger::verify(&it.engine).await.unwrap();
-    assert!(report.findings.iter().any(|finding| finding.subject == subject && finding.what.contains("changed after it was sealed")), "{:?}", report.findings);
+    assert!(
+        report.findings.iter().any(|finding| finding.subject == subject && finding.what.contains("changed after it was sealed")),
+        "{:?}",
+        report.findings
+    );
     assert!(report.findings.iter().any(|finding| finding.subject.starts_with("commission ")), "{:?}", report.findings);
     tamper("delete from ledger_transactions where ledger_transaction_id = $1").await;
     let report = ledger::verify(&it.engine).await.unwrap();

@@ -180,7 +180,9 @@ pub async fn refresh_links(engine: &Engine) -> Result<()> {
 /// Loads the newest codes, so that redirects go on if Postgres goes away right after the start.
 pub async fn warm_up(engine: &Engine) -> Result<()> {
     refresh_links(engine).await?;
-    let names = sqlx::query!("select alias, referral_code from referral_codes where active order by created_at desc limit 20000").fetch_all(&engine.db).await?;
+    let names = sqlx::query!("select alias, referral_code from referral_codes where active order by created_at desc limit 20000")
+        .fetch_all(&engine.db)
+        .await?;
     for names in names.chunks(64) {
         futures::future::join_all(names.iter().map(|name| find(engine, &name.alias))).await;
     }

@@ -1,10 +1,6 @@
 //! Refunds, chargebacks, cancellations: before or after their conversion, in part or in full.
 
-use domain::{
-    ConversionId, Currency, PartnerId, ReversalId, WebhookDeliveryId,
-    conversion::NewReversal,
-    live::LiveEvent,
-};
+use domain::{ConversionId, Currency, PartnerId, ReversalId, WebhookDeliveryId, conversion::NewReversal, live::LiveEvent};
 
 use crate::{
     Error, Result, commission,
@@ -66,13 +62,20 @@ pub async fn record(work: &mut Work<'_>, new: &NewReversal, delivery: Option<Web
 
 fn check_currency(reversal: Option<Currency>, conversion: Currency) -> Result<()> {
     match reversal {
-        Some(reversal) if reversal != conversion => Err(Error::invalid("currency", format!("`{reversal}` is not the conversion's {conversion}"))),
+        Some(reversal) if reversal != conversion => {
+            Err(Error::invalid("currency", format!("`{reversal}` is not the conversion's {conversion}")))
+        }
         _ => Ok(()),
     }
 }
 
 /// Applies the reversals that came before their conversion; those in another currency stay waiting for an operator.
-pub async fn apply_waiting(work: &mut Work<'_>, conversion_id: ConversionId, partner_id: &PartnerId, external_event_id: &str) -> Result<()> {
+pub async fn apply_waiting(
+    work: &mut Work<'_>,
+    conversion_id: ConversionId,
+    partner_id: &PartnerId,
+    external_event_id: &str,
+) -> Result<()> {
     let waiting = sqlx::query!(
         r#"select reversal_id as "reversal_id: ReversalId", amount_minor
            from reversals
@@ -94,9 +97,12 @@ pub async fn apply_waiting(work: &mut Work<'_>, conversion_id: ConversionId, par
 /// Takes `amount_minor` (all that is left if `None`), at most what is left, off the conversion's value.
 async fn apply(work: &mut Work<'_>, reversal_id: ReversalId, conversion_id: ConversionId, amount_minor: Option<i64>) -> Result<()> {
     let now = work.now();
-    let left = sqlx::query_scalar!(r#"select value_minor - reversed_minor as "left!" from conversions where conversion_id = $1 for update"#, conversion_id.0)
-        .fetch_one(work.connection())
-        .await?;
+    let left = sqlx::query_scalar!(
+        r#"select value_minor - reversed_minor as "left!" from conversions where conversion_id = $1 for update"#,
+        conversion_id.0
+    )
+    .fetch_one(work.connection())
+    .await?;
     let applied = amount_minor.unwrap_or(left).min(left);
     sqlx::query!("update conversions set reversed_minor = reversed_minor + $2 where conversion_id = $1", conversion_id.0, applied)
         .execute(work.connection())

@@ -46,7 +46,14 @@ pub async fn add_counts(tx: &mut PgConnection, at: DateTime<Utc>, partner_id: &P
     Ok(())
 }
 
-pub async fn add_sums(tx: &mut PgConnection, at: DateTime<Utc>, partner_id: &PartnerId, currency: Currency, shard: i16, sums: &Sums) -> Result<()> {
+pub async fn add_sums(
+    tx: &mut PgConnection,
+    at: DateTime<Utc>,
+    partner_id: &PartnerId,
+    currency: Currency,
+    shard: i16,
+    sums: &Sums,
+) -> Result<()> {
     sqlx::query!(
         "insert into hourly_money as h (hour, partner_id, currency, shard, value_minor, commission_minor)
          values ($1, $2, $3, $4, $5, $6)

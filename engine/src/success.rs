@@ -15,12 +15,19 @@ pub enum Recorded {
 ///
 /// # Errors
 /// [`Error::Invalid`] names an unknown metric, missing required data, or a claim that leads to no developer.
-pub async fn record_verified(work: &mut Work<'_>, new: &NewSuccess, verified_by: &str, delivery: Option<WebhookDeliveryId>) -> Result<Recorded> {
+pub async fn record_verified(
+    work: &mut Work<'_>,
+    new: &NewSuccess,
+    verified_by: &str,
+    delivery: Option<WebhookDeliveryId>,
+) -> Result<Recorded> {
     let partner = partner::find(work.connection(), &new.partner_id).await?;
     let metric = partner
         .metric(&new.metric_id)
         .ok_or_else(|| Error::invalid("metric", format!("`{}` is none of {}'s metrics", new.metric_id, partner.display_name)))?;
-    if let Some(missing) = metric.required_data.iter().find(|key| !new.evidence.get(*key).is_some_and(|value| value.is_string() || value.is_number())) {
+    if let Some(missing) =
+        metric.required_data.iter().find(|key| !new.evidence.get(*key).is_some_and(|value| value.is_string() || value.is_number()))
+    {
         return Err(Error::invalid(format!("evidence.{missing}"), "is required for this metric, as a text or number"));
     }
     let developer_id = attribution::developer_of(work, &new.partner_id, &new.claim)

@@ -66,7 +66,13 @@ pub struct Receipt {
 ///
 /// # Errors
 /// See [`Refusal`]; a refused webhook changes nothing.
-pub async fn receive<'h>(engine: &Engine, partner: &str, path: &str, header: impl Fn(&'static str) -> Option<&'h str>, body: &[u8]) -> Result<Receipt, Refusal> {
+pub async fn receive<'h>(
+    engine: &Engine,
+    partner: &str,
+    path: &str,
+    header: impl Fn(&'static str) -> Option<&'h str>,
+    body: &[u8],
+) -> Result<Receipt, Refusal> {
     let unknown = || Refusal::Unknown { partner: partner.to_owned(), path: path.to_owned() };
     let partner_id: PartnerId = partner.parse().map_err(|_| unknown())?;
     let scheme = engine.codes.link(&partner_id).and_then(|partner| partner.webhooks.get(path).copied()).ok_or_else(unknown)?;
@@ -78,7 +84,8 @@ pub async fn receive<'h>(engine: &Engine, partner: &str, path: &str, header: imp
     let event_type = event_type(body)?;
 
     let message_id = message_id(scheme, &header, body);
-    let kept: serde_json::Map<_, _> = KEPT_HEADERS.iter().filter_map(|name| header(name).map(|value| ((*name).to_owned(), value.into()))).collect();
+    let kept: serde_json::Map<_, _> =
+        KEPT_HEADERS.iter().filter_map(|name| header(name).map(|value| ((*name).to_owned(), value.into()))).collect();
     let receipt = store(engine, &partner_id, path, &message_id, kept.into(), body, &event_type).await?;
     engine.work.notify_one();
     Ok(receipt)
@@ -94,7 +101,15 @@ fn message_id<'h>(scheme: WebhookScheme, header: &impl Fn(&'static str) -> Optio
     sent.filter(|id| (1..=200).contains(&id.len())).map_or_else(|| format!("sha256:{}", hex::encode(Sha256::digest(body))), str::to_owned)
 }
 
-async fn store(engine: &Engine, partner_id: &PartnerId, path: &str, message_id: &str, headers: serde_json::Value, body: &[u8], event_type: &str) -> Result<Receipt> {
+async fn store(
+    engine: &Engine,
+    partner_id: &PartnerId,
+    path: &str,
+    message_id: &str,
+    headers: serde_json::Value,
+    body: &[u8],
+    event_type: &str,
+) -> Result<Receipt> {
     let id: WebhookDeliveryId = engine.new_id();
     let row = sqlx::query!(
         r#"insert into webhook_deliveries as d (webhook_delivery_id, partner_id, event_path, message_id, headers, body, received_at, state, next_attempt_at, event_type)
@@ -198,7 +213,8 @@ impl End {
 }
 
 async fn process(work: &mut Work<'_>, delivery: &Claimed) -> Result<End> {
-    let event = parse_event(&delivery.partner_id, &delivery.message_id, &delivery.body).map_err(|error| Error::invalid(error.field, error.reason))?;
+    let event = parse_event(&delivery.partner_id, &delivery.message_id, &delivery.body)
+        .map_err(|error| Error::invalid(error.field, error.reason))?;
     let id = Some(delivery.webhook_delivery_id);
     let source = if delivery.event_path == "postback" { domain::conversion::Source::Postback } else { domain::conversion::Source::Webhook };
     Ok(match event {

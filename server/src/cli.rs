@@ -158,7 +158,12 @@ async fn verify(engine: &Engine) -> Outcome {
     for finding in &report.findings {
         println!("{}: {}", finding.subject, finding.what);
     }
-    println!("{} ledger transactions and {} commissions checked, {} findings", report.transactions, report.commissions, report.findings.len());
+    println!(
+        "{} ledger transactions and {} commissions checked, {} findings",
+        report.transactions,
+        report.commissions,
+        report.findings.len()
+    );
     Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -31,7 +31,9 @@ pub async fn ready(State(engine): State<Engine>) -> (StatusCode, Json<Value>) {
 
 pub async fn metrics(State(engine): State<Engine>) -> impl IntoResponse {
     let clicks = &engine.clicks.metrics;
-    let mut text = String::from("# HELP orchestrator_clicks_total Clicks by where they were made durable; lost ones were redirected all the same.\n# TYPE orchestrator_clicks_total counter\n");
+    let mut text = String::from(
+        "# HELP orchestrator_clicks_total Clicks by where they were made durable; lost ones were redirected all the same.\n# TYPE orchestrator_clicks_total counter\n",
+    );
     for (place, counter) in [("postgres", &clicks.postgres), ("fallback", &clicks.fallback), ("lost", &clicks.lost)] {
         let _ = writeln!(text, "orchestrator_clicks_total{{durability=\"{place}\"}} {}", counter.load(Ordering::Relaxed));
     }

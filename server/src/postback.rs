@@ -20,7 +20,12 @@ use crate::problem::{ApiError, ApiResult};
 
 type Parameters = HashMap<String, String>;
 
-pub async fn receive(State(engine): State<Engine>, Path(partner): Path<String>, Query(query): Query<Parameters>, request: Request) -> Response {
+pub async fn receive(
+    State(engine): State<Engine>,
+    Path(partner): Path<String>,
+    Query(query): Query<Parameters>,
+    request: Request,
+) -> Response {
     let mut parameters = query;
     if request.method() == Method::POST
         && let Ok(Form(form)) = Form::<Parameters>::from_request(request, &()).await
@@ -39,7 +44,8 @@ async fn accept(engine: &Engine, partner: &str, parameters: &Parameters) -> ApiR
     engine.codes.link(&partner_id).ok_or_else(not_found)?;
     let tokens = partner::active_secrets(engine, &partner_id, SecretPurpose::Postback).await?;
     let given = parameters.get("token").map_or("", String::as_str);
-    signature::verify_token(given, &tokens).map_err(|error| Problem::new(401, "invalid_token", "the token does not hold").field("token").detail(error.to_string()))?;
+    signature::verify_token(given, &tokens)
+        .map_err(|error| Problem::new(401, "invalid_token", "the token does not hold").field("token").detail(error.to_string()))?;
 
     let event = Event::read(parameters, engine.now())?;
     let receipt = webhook::enqueue(engine, &partner_id, "postback", &event.message_id, &event.body).await?;
@@ -93,7 +99,9 @@ mod tests {
 
     #[test]
     fn a_postback_becomes_an_event_of_our_contract() {
-        let event = read(&[("click_id", "abc"), ("txid", "t1"), ("payout", "9.50"), ("currency", "EUR"), ("occurred_at", "2026-11-22T12:00:00Z")]).unwrap();
+        let event =
+            read(&[("click_id", "abc"), ("txid", "t1"), ("payout", "9.50"), ("currency", "EUR"), ("occurred_at", "2026-11-22T12:00:00Z")])
+                .unwrap();
         assert_eq!(event.message_id, "postback:t1:conversion.created");
         let data = json!({"amount": "9.50", "click_id": "abc", "conversion_id": "t1", "currency": "EUR", "occurred_at": "2026-11-22T12:00:00Z", "type": "sale"});
         assert_eq!(event.body, json!({"type": "conversion.created", "data": data}));

@@ -84,7 +84,10 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 /// A page for people who followed a link that leads nowhere. It never forwards to an address from the request.
 fn nowhere(status: StatusCode) -> Response {
     let (title, words) = if status == StatusCode::NOT_FOUND {
-        ("This link is no longer active", "The offer behind it has ended, or the address was mistyped. You can close this page and go back to where you came from.")
+        (
+            "This link is no longer active",
+            "The offer behind it has ended, or the address was mistyped. You can close this page and go back to where you came from.",
+        )
     } else {
         ("Please try again in a moment", "We could not look this link up just now. Reloading the page in a few seconds usually helps.")
     };
@@ -114,7 +117,11 @@ pub struct RecordedClick {
 }
 
 /// Records a click for a caller that redirects its visitor itself. Needs the scope `clicks:write`.
-pub async fn record(State(engine): State<Engine>, Extension(who): Extension<Principal>, Json(new): Json<NewClick>) -> ApiResult<(StatusCode, Json<RecordedClick>)> {
+pub async fn record(
+    State(engine): State<Engine>,
+    Extension(who): Extension<Principal>,
+    Json(new): Json<NewClick>,
+) -> ApiResult<(StatusCode, Json<RecordedClick>)> {
     if !who.has_scope("clicks:write") {
         return Err(Problem::new(403, "forbidden", "not allowed").detail("this needs an API token with the scope clicks:write").into());
     }

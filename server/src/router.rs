@@ -50,12 +50,7 @@ pub fn router(state: AppState) -> Router {
     let options = state.options.clone();
     let pages = Router::new()
         .route("/events", get(events::stream))
-        .leptos_routes_with_context(
-            &state,
-            routes,
-            move || provide_context(engine.clone()),
-            move || shell(options.clone()),
-        )
+        .leptos_routes_with_context(&state, routes, move || provide_context(engine.clone()), move || shell(options.clone()))
         .merge(api::routes())
         .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(
             {
@@ -86,7 +81,9 @@ async fn simulated_time(request: Request, next: Next) -> Response {
     match at {
         None => next.run(request).await,
         Some(Ok(at)) => engine::clock::at(DateTime::<Utc>::from(at), next.run(request)).await,
-        Some(Err(_)) => (axum::http::StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "text/plain")], "x-simulated-time is no RFC 3339 time").into_response(),
+        Some(Err(_)) => {
+            (axum::http::StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "text/plain")], "x-simulated-time is no RFC 3339 time")
+                .into_response()
+        }
     }
 }
-

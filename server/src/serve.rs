@@ -89,7 +89,13 @@ pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
     }
 
     let listener = TcpListener::bind(args.listen).await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    let options = LeptosOptions::builder().output_name("orchestrator").site_root(site_root()).site_addr(args.listen).env(Env::PROD).hash_files(true).build();
+    let options = LeptosOptions::builder()
+        .output_name("orchestrator")
+        .site_root(site_root())
+        .site_addr(args.listen)
+        .env(Env::PROD)
+        .hash_files(true)
+        .build();
     let state = AppState { engine: engine.clone(), options, stopping: stopping.clone(), allow_simulated_time: args.allow_simulated_time };
     announce(args.listen, &sign_in, installation);
     let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
@@ -105,8 +111,12 @@ pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
 }
 
 fn announce(listen: SocketAddr, sign_in: &str, installation: &Installation) {
-    let services = if installation.runs_services() { "a private Postgres and Redis" } else { "the Postgres and Redis of DATABASE_URL and REDIS_URL" };
-    println!("\n  Developer Toolkit Orchestrator\n\n  Open      http://{listen}\n  Sign in   {sign_in}\n  Demo      http://{listen}/demo\n  Data      {} ({services})\n\n  Ctrl-C stops it.\n", installation.data_dir.display());
+    let services =
+        if installation.runs_services() { "a private Postgres and Redis" } else { "the Postgres and Redis of DATABASE_URL and REDIS_URL" };
+    println!(
+        "\n  Developer Toolkit Orchestrator\n\n  Open      http://{listen}\n  Sign in   {sign_in}\n  Demo      http://{listen}/demo\n  Data      {} ({services})\n\n  Ctrl-C stops it.\n",
+        installation.data_dir.display()
+    );
 }
 
 async fn wait_for_signal() {

@@ -41,7 +41,11 @@ impl Installation {
             (None, Some(_)) => return Err(SettingsError::Half { key: "REDIS_URL", other: "DATABASE_URL" }.into()),
             (None, None) => {
                 let services = embedded::Services::start(&data_dir)?;
-                let settings = Settings { database_url: services.database_url(embedded::DATABASE), redis_url: services.redis_url(), database_connections };
+                let settings = Settings {
+                    database_url: services.database_url(embedded::DATABASE),
+                    redis_url: services.redis_url(),
+                    database_connections,
+                };
                 (settings, Some(services))
             }
         };

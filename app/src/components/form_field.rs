@@ -128,7 +128,11 @@ fn Field(name: String, label: String, hint: Option<String>, error: Signal<Option
 }
 
 /// The ids of hint and error, as far as they are there.
-fn described_by(name: String, has_hint: bool, error: Signal<Option<String>>) -> impl Fn() -> Option<String> + Send + Sync + Clone + 'static {
+fn described_by(
+    name: String,
+    has_hint: bool,
+    error: Signal<Option<String>>,
+) -> impl Fn() -> Option<String> + Send + Sync + Clone + 'static {
     move || match (has_hint, error.with(Option::is_some)) {
         (true, true) => Some(format!("{name}-hint {name}-error")),
         (true, false) => Some(format!("{name}-hint")),

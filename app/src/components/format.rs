@@ -97,13 +97,19 @@ mod tests {
     #[test]
     fn numbers_are_grouped_and_shortened_without_rounding_up() {
         assert_eq!(count(-1_234_567), "-1,234,567");
-        assert_eq!([short_count(9_999), short_count(12_399), short_count(999_999), short_count(4_560_000)], ["9,999", "12.3k", "999.9k", "4.5M"]);
+        assert_eq!(
+            [short_count(9_999), short_count(12_399), short_count(999_999), short_count(4_560_000)],
+            ["9,999", "12.3k", "999.9k", "4.5M"]
+        );
     }
 
     #[test]
     fn percents_are_exact_to_the_digits_shown() {
         let percent = |part, whole| percent(Ratio { part, whole });
-        assert_eq!([percent(1, 3), percent(1, 30), percent(-1, 2), percent(1, 0), percent(50, 1)], ["33.3 %", "3.33 %", "-50.0 %", "–", "5,000.0 %"]);
+        assert_eq!(
+            [percent(1, 3), percent(1, 30), percent(-1, 2), percent(1, 0), percent(50, 1)],
+            ["33.3 %", "3.33 %", "-50.0 %", "–", "5,000.0 %"]
+        );
         assert_eq!(percent_of_decimal("0.150000".parse().unwrap()), "15 %");
     }
 }

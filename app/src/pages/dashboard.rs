@@ -14,10 +14,7 @@ pub fn DashboardPage() -> impl IntoView {
     let query = use_query_map();
     let asked = Memo::new(move |_| query.with(read_range));
     let range = Memo::new(move |_| asked.with(|asked| asked.as_ref().copied().unwrap_or_default()));
-    let dashboard = Resource::new(
-        move || range.get(),
-        |range| find_dashboard(range.to_string()),
-    );
+    let dashboard = Resource::new(move || range.get(), |range| find_dashboard(range.to_string()));
 
     view! {
         <PageHeader title="Dashboard" lead="What partners' offers earn. All times are UTC.">

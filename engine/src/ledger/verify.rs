@@ -71,7 +71,8 @@ async fn check_chain(engine: &Engine, report: &mut Report) -> Result<()> {
         if let (Some(id), Some(currency), Some(kind), Some(component), Some(partner_id), Some(booked_at), Some(receipt)) = complete {
             let entries = row.entries.unwrap_or_default();
             let (conversion_id, commission_id) = (row.conversion_id, row.commission_id);
-            let text = Sealable { id, currency, kind, component, partner_id, conversion_id, commission_id, booked_at, receipt, entries }.canonical();
+            let text = Sealable { id, currency, kind, component, partner_id, conversion_id, commission_id, booked_at, receipt, entries }
+                .canonical();
             let previous = <[u8; 32]>::try_from(row.previous_hash.as_slice()).unwrap_or(GENESIS);
             if seal(&previous, &text).as_slice() != row.hash {
                 report.add(subject, format!("was changed after it was sealed at position {position} of the {book} book"));
@@ -151,7 +152,10 @@ async fn check_commissions(engine: &Engine, report: &mut Report) -> Result<()> {
             }
         };
         if booked != derived {
-            report.add(subject.clone(), format!("the ledger holds {} + {} bonus, its events give {} + {}", booked.0, booked.1, derived.0, derived.1));
+            report.add(
+                subject.clone(),
+                format!("the ledger holds {} + {} bonus, its events give {} + {}", booked.0, booked.1, derived.0, derived.1),
+            );
         }
         match (row.final_minor, row.bonus_minor) {
             (Some(commission), Some(bonus)) if (commission, bonus) == derived => {}

@@ -88,6 +88,7 @@ pub async fn find(engine: &Engine, who: &Principal, id: WebhookDeliveryId) -> Re
     .fetch_optional(&engine.db)
     .await?
     .ok_or_else(|| Error::not_found(format!("webhook delivery `{id}`")))?;
-    let body = sqlx::query_scalar!("select body from webhook_deliveries where webhook_delivery_id = $1", id.0).fetch_one(&engine.db).await?;
+    let body =
+        sqlx::query_scalar!("select body from webhook_deliveries where webhook_delivery_id = $1", id.0).fetch_one(&engine.db).await?;
     Ok((delivery, String::from_utf8_lossy(&body).into_owned()))
 }
