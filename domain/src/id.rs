@@ -111,7 +111,6 @@ impl fmt::Display for PartnerId {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 

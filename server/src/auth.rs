@@ -11,6 +11,9 @@ use engine::Engine;
 
 use crate::problem::ApiError;
 
+/// 256 KiB: what is read of the body of a request that is refused.
+pub const REFUSED_BODY_BYTES: usize = 256 * 1024;
+
 pub const SESSION_COOKIE: &str = "orchestrator_session";
 
 /// Leaves a [`Principal`] in the request. A token that is not valid is refused rather than taken for nobody; a session
@@ -20,7 +23,11 @@ pub const SESSION_COOKIE: &str = "orchestrator_session";
 pub async fn identify(State(engine): State<Engine>, mut request: Request, next: Next) -> Response {
     let principal = match principal(&engine, request.headers(), request.method()).await {
         Ok(principal) => principal,
-        Err(error) => return error.into_response(),
+        Err(error) => {
+            // A sender that is still sending would see a broken connection in place of the answer; a large body is not worth that.
+            let _ = axum::body::to_bytes(request.into_body(), REFUSED_BODY_BYTES).await;
+            return error.into_response();
+        }
     };
     request.extensions_mut().insert(principal);
     next.run(request).await

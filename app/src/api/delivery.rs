@@ -72,7 +72,9 @@ pub async fn find_delivery(id: String) -> Result<DeliveryDetail, AppError> {
 #[server]
 pub async fn replay_delivery(id: WebhookDeliveryId) -> Result<(), AppError> {
     let (engine, who) = super::backend().await?;
-    Ok(engine::webhook::replay(&engine, &who, id).await?)
+    engine::webhook::replay(&engine, &who, id).await?;
+    super::request::lead_plain_form_to(&format!("/deliveries/{id}?done=replayed"));
+    Ok(())
 }
 
 /// Puts every delivery that was given up back into the queue, of one partner or, with an empty text, of all; tells how many.
@@ -80,7 +82,9 @@ pub async fn replay_delivery(id: WebhookDeliveryId) -> Result<(), AppError> {
 pub async fn replay_dead_deliveries(#[server(default)] partner: String) -> Result<u64, AppError> {
     let (engine, who) = super::backend().await?;
     let filter = read_filter("", &partner, "")?;
-    Ok(engine::webhook::replay_dead(&engine, &who, filter.partner_id.as_ref()).await?)
+    let replayed = engine::webhook::replay_dead(&engine, &who, filter.partner_id.as_ref()).await?;
+    super::request::lead_plain_form_to("/deliveries?done=replayed-all");
+    Ok(replayed)
 }
 
 #[cfg(feature = "ssr")]

@@ -100,7 +100,7 @@ pub async fn update_partner(
         ..Default::default()
     };
     engine::partner::update(&engine, &who, &partner_id, edit).await?;
-    super::request::lead_plain_form_to(&format!("/partners/{partner_id}"));
+    super::request::lead_plain_form_to(&format!("/partners/{partner_id}?done=partner"));
     Ok(())
 }
 
@@ -125,7 +125,7 @@ pub async fn add_terms(partner_id: String, terms: TermsForm) -> Result<i32, AppE
     let partner_id = read_id(&partner_id)?;
     let (values, effective_from) = read_terms(&terms, engine.now())?;
     let added = engine::partner::add_terms(&engine, &who, &partner_id, values, effective_from).await?;
-    super::request::lead_plain_form_to(&format!("/partners/{partner_id}"));
+    super::request::lead_plain_form_to(&format!("/partners/{partner_id}?done=terms"));
     Ok(added.version)
 }
 
@@ -159,7 +159,7 @@ pub async fn revoke_webhook_secret(partner_id: String, secret_id: PartnerSecretI
     let (engine, who) = super::backend().await?;
     let partner_id = read_id(&partner_id)?;
     engine::partner::revoke_secret(&engine, &who, &partner_id, secret_id).await?;
-    super::request::lead_plain_form_to(&format!("/partners/{partner_id}"));
+    super::request::lead_plain_form_to(&format!("/partners/{partner_id}?done=revoked"));
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use leptos_router::{components::Form, hooks::use_query_map};
 use crate::{
     api::{Delivery, DeliveryList, ReplayDeadDeliveries, ReplayDelivery, list_deliveries, list_partners, use_viewer},
     components::{
-        ButtonLink, DataTable, EmptyState, ErrorNote, FormError, LiveIndicator, Notice, NumberCell, PageHeader, Panel, SelectField,
-        StateBadge, SubmitButton, TableSkeleton, Time, Tone, count, failure,
+        ButtonLink, DataTable, DoneNotice, EmptyState, ErrorNote, FormError, LiveIndicator, NumberCell, PageHeader, Panel, SelectField,
+        StateBadge, SubmitButton, TableSkeleton, Time, count, failure,
     },
 };
 
@@ -50,7 +50,6 @@ pub fn DeliveriesPage() -> impl IntoView {
         |(filter, ..)| list_deliveries(filter.state, filter.partner, filter.before),
     );
     let may_operate = Memo::new(move |_| use_viewer().with(|viewer| viewer.as_ref().is_some_and(crate::api::Viewer::may_operate)));
-    let replayed = move || replay_dead.value().get().and_then(Result::ok);
 
     view! {
         <PageHeader title="Webhook deliveries" lead="What partners sent, and what became of it. Times are UTC.">
@@ -65,11 +64,9 @@ pub fn DeliveriesPage() -> impl IntoView {
                 </ActionForm>
             </Show>
         </div>
+        <DoneNotice/>
         <FormError failure=failure(replay)/>
         <FormError failure=failure(replay_dead)/>
-        {move || replayed().map(|number| view! {
-            <Notice tone=Tone::Good>{format!("{} deliveries were put back into the queue.", count(i64::try_from(number).unwrap_or(i64::MAX)))}</Notice>
-        })}
         <Panel title="Deliveries" hint="the newest first, 50 a page" flush=true>
             <div id="deliveries" data-live-region>
             <Transition fallback=|| view! { <TableSkeleton rows=10/> }>

@@ -6,7 +6,7 @@ use leptos_router::hooks::use_params_map;
 use super::deliveries::ReplayForm;
 use crate::{
     api::{DeliveryDetail, ReplayDelivery, find_delivery, use_viewer},
-    components::{ButtonLink, CodeBlock, ErrorNote, FormError, LiveIndicator, PageHeader, Panel, TableSkeleton, failure},
+    components::{ButtonLink, CodeBlock, DoneNotice, ErrorNote, FormError, LiveIndicator, PageHeader, Panel, TableSkeleton, failure},
 };
 
 #[component]
@@ -43,6 +43,7 @@ fn DeliveryView(detail: DeliveryDetail, replay: ServerAction<ReplayDelivery>, ma
                 <ButtonLink href="/deliveries">"All deliveries"</ButtonLink>
                 {may_operate.then(|| view! { <ReplayForm id replay/> })}
             </PageHeader>
+            <DoneNotice/>
             <FormError failure=failure(replay)/>
             <div id="delivery-story" data-live-region inner_html=story></div>
             <Panel title="Body">

@@ -12,7 +12,7 @@ use crate::{
         AddTerms, MakeWebhookSecret, PartnerDetail, RevokeWebhookSecret, SendTestWebhook, UpdatePartner, find_partner, take_made_secret,
         use_viewer,
     },
-    components::{Badge, ButtonLink, ErrorNote, PageHeader, Panel, TableSkeleton, Tone},
+    components::{Badge, ButtonLink, DoneNotice, ErrorNote, PageHeader, Panel, TableSkeleton, Tone},
 };
 use identity::IdentityPanels;
 use terms::TermsPanels;
@@ -81,6 +81,7 @@ fn PartnerView(partner: PartnerDetail, made_before: Option<String>, actions: Act
                 <Badge tone>{state}</Badge>
                 <ButtonLink href="/partners">"All partners"</ButtonLink>
             </PageHeader>
+            <DoneNotice/>
             <IdentityPanels partner=partner.clone() update=actions.update may_operate/>
             <TermsPanels partner=partner.clone() add_terms=actions.add_terms may_operate/>
             <WebhookPanels partner made_before actions may_operate/>

@@ -246,7 +246,6 @@ async fn count_impressions(engine: &Engine, traffic: &Traffic) -> Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use chrono::TimeZone;
 

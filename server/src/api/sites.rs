@@ -23,6 +23,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::{base_url, embed_line};
+use crate::auth::REFUSED_BODY_BYTES;
 use crate::problem::{ApiError, ApiResult};
 
 /// An archive of 64 MiB, and 64 KiB for the other fields and the seams between them.
@@ -110,15 +111,32 @@ pub async fn show(
 
 async fn receive(engine: &Engine, who: &Principal, upload: Multipart) -> ApiResult<Site> {
     // Nobody shall make us read 64 MiB before we ask who it is.
-    match who {
-        Principal::Anonymous => return Err(Error::Unauthenticated.into()),
-        who if !who.has_scope("sites:write") => return Err(Error::Forbidden("this needs the scope sites:write".to_owned()).into()),
-        _ => {}
+    let refusal = match who {
+        Principal::Anonymous => Some(Error::Unauthenticated),
+        who if !who.has_scope("sites:write") => Some(Error::Forbidden("this needs the scope sites:write".to_owned())),
+        _ => None,
+    };
+    if let Some(refusal) = refusal {
+        skip(upload).await;
+        return Err(refusal.into());
     }
     let form = Form::read(upload).await?;
     let analysis = engine::analysis::analyze_archive(form.archive).await?;
     let new = NewSite { name: form.name, url: form.url, user_ref: form.user_ref, analysis };
     Ok(site::create(engine, who, new).await?)
+}
+
+/// Reads a little of what is refused, so that its sender gets to read the answer.
+async fn skip(mut upload: Multipart) {
+    let mut left = REFUSED_BODY_BYTES;
+    while let Ok(Some(mut field)) = upload.next_field().await {
+        while let Ok(Some(chunk)) = field.chunk().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                return;
+            }
+        }
+    }
 }
 
 struct Form {

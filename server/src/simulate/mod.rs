@@ -260,6 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "whole numbers are exact")]
     fn a_percentile_is_a_value_that_so_many_do_not_exceed() {
         let values: Vec<f64> = (1..=100).map(f64::from).collect();
         assert_eq!(

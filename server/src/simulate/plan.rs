@@ -180,8 +180,11 @@ pub fn journey(world: &World, number: usize) -> Journey {
     unreachable!("the weights cover every number below their sum")
 }
 
+/// Fills in a journey of one kind.
+type Draw = fn(&mut Draft);
+
 /// How often each kind of journey comes up, per thousand or so.
-const KINDS: &[(u32, &str, fn(&mut Draft))] = &[
+const KINDS: &[(u32, &str, Draw)] = &[
     (290, "click id", by_click_id),
     (140, "code and session", by_session),
     (60, "code alone", by_code),

@@ -340,7 +340,8 @@ mod tests {
 
     #[test]
     fn each_difference_from_the_truth_fails() {
-        let spoiled: [(&str, fn(&mut Vec<Outcome>)); 7] = [
+        type Spoil = fn(&mut Vec<Outcome>);
+        let spoiled: [(&str, Spoil); 7] = [
             ("missing", |outcomes| outcomes.clear()),
             ("a minor unit too much", |outcomes| outcomes[0].commission_minor += 1),
             ("a bonus too much", |outcomes| outcomes[0].bonus_minor = 1),

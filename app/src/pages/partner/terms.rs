@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::{
     api::{AddTerms, PartnerDetail, TermsForm},
-    components::{FormError, FormField, Notice, Panel, SubmitButton, Tone, about, failure},
+    components::{FormError, FormField, Panel, SubmitButton, about, failure},
 };
 
 const FIELDS: &[&str] = &[
@@ -35,7 +35,6 @@ pub fn TermsPanels(partner: PartnerDetail, add_terms: ServerAction<AddTerms>, ma
 #[component]
 fn NewTerms(partner_id: String, newest: TermsForm, add_terms: ServerAction<AddTerms>) -> impl IntoView {
     let failed = failure(add_terms);
-    let added = move || add_terms.value().get().and_then(Result::ok);
     view! {
         <ActionForm action=add_terms attr:class="stack">
             <p class="partner__note partner__explain">
@@ -83,7 +82,6 @@ fn NewTerms(partner_id: String, newest: TermsForm, add_terms: ServerAction<AddTe
                 />
             </div>
             <FormError failure=failed fields=FIELDS/>
-            {move || added().map(|version| view! { <Notice tone=Tone::Good>{format!("Version {version} is saved.")}</Notice> })}
             <div class="row"><SubmitButton label="Add these terms" pending=add_terms.pending()/></div>
         </ActionForm>
     }

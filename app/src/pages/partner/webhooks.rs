@@ -5,9 +5,7 @@ use leptos::prelude::*;
 use super::Actions;
 use crate::{
     api::{Endpoint, PartnerDetail, SecretRow},
-    components::{
-        Badge, CodeBlock, Confirm, CopyField, DataTable, EmptyState, FormError, Notice, Panel, SubmitButton, Time, Tone, failure,
-    },
+    components::{Badge, CodeBlock, Confirm, CopyField, DataTable, EmptyState, FormError, Panel, SubmitButton, Time, Tone, failure},
 };
 
 #[component]
@@ -19,7 +17,7 @@ pub fn WebhookPanels(partner: PartnerDetail, made_before: Option<String>, action
     view! {
         <Panel title="Webhook secrets" hint="the partner signs its events with them; two at most are active, for a rotation">
             <div class="stack">
-                <MadeSecret made_before actions/>
+                <MadeSecret made=made_before/>
                 <SecretTable partner_id secrets actions may_operate/>
                 {maker.map(|partner_id| view! { <MakeSecretForm partner_id actions/> })}
             </div>
@@ -36,21 +34,18 @@ pub fn WebhookPanels(partner: PartnerDetail, made_before: Option<String>, action
     }
 }
 
-/// The new secret, this once: from the action, or, after a form without script, from the cookie that came with the page.
+/// The new secret, this once: from the cookie that came with the page.
 #[component]
-fn MadeSecret(made_before: Option<String>, actions: Actions) -> impl IntoView {
-    let made = move || actions.make_secret.value().get().and_then(Result::ok).or_else(|| made_before.clone());
-    move || {
-        made().map(|secret| {
-            view! {
-                <div class="secret-once" role="status">
-                    <p><strong>"Copy this secret now. It is never shown again."</strong></p>
-                    <CopyField label="New webhook secret" value=secret/>
-                    <p class="partner__note">"Give it to the partner over a safe channel. Until they use it, the one before still works."</p>
-                </div>
-            }
-        })
-    }
+fn MadeSecret(made: Option<String>) -> impl IntoView {
+    made.map(|secret| {
+        view! {
+            <div class="secret-once" role="status">
+                <p><strong>"Copy this secret now. It is never shown again."</strong></p>
+                <CopyField label="New webhook secret" value=secret/>
+                <p class="partner__note">"Give it to the partner over a safe channel. Until they use it, the one before still works."</p>
+            </div>
+        }
+    })
 }
 
 #[component]
@@ -138,7 +133,6 @@ fn EndpointList(webhooks: Vec<Endpoint>) -> impl IntoView {
 
 #[component]
 fn TestForm(partner_id: String, has_secret: bool, actions: Actions) -> impl IntoView {
-    let sent = move || actions.send_test.value().get().and_then(Result::ok);
     view! {
         <ActionForm action=actions.send_test>
             <input type="hidden" name="partner_id" value=partner_id.clone()/>
@@ -154,10 +148,5 @@ fn TestForm(partner_id: String, has_secret: bool, actions: Actions) -> impl Into
             </div>
         </ActionForm>
         <FormError failure=failure(actions.send_test)/>
-        {move || sent().map(|id| view! {
-            <Notice tone=Tone::Good>
-                "The test webhook was received. "<a href=format!("/deliveries/{id}")>"See the delivery"</a>
-            </Notice>
-        })}
     }
 }
