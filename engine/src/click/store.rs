@@ -87,12 +87,15 @@ impl Store {
             // The batch may be committed all the same; draining it again changes nothing then.
             self.postgres_away.store(true, Ordering::Relaxed);
         }
-        match self.append_to_fallback(clicks).await {
-            Ok(()) => Durability::Fallback,
-            Err(error) => {
-                tracing::error!(error = %error, clicks = clicks.len(), "the fallback did not take a batch of clicks");
-                Durability::Lost
+        let Err(error) = self.append_to_fallback(clicks).await else { return Durability::Fallback };
+        tracing::error!(error = %error, clicks = clicks.len(), "the fallback did not take a batch of clicks");
+        // Postgres may have come back since the last look at it; the batch may even be there from a try that seemed to fail.
+        match tokio::time::timeout(POSTGRES_PATIENCE, self.insert_again(clicks)).await {
+            Ok(Ok(())) => {
+                self.postgres_away.store(false, Ordering::Relaxed);
+                Durability::Postgres
             }
+            _ => Durability::Lost,
         }
     }
 
