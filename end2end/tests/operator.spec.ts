@@ -67,6 +67,7 @@ test('terms that make no sense are refused at their field', async ({ page, pageE
   await page.getByLabel('Commission rate, %').fill('120');
   await page.getByRole('button', { name: 'Add these terms' }).click();
   await expect(page.getByLabel('Commission rate, %')).toHaveAttribute('aria-invalid', 'true');
+  await expect(page.getByLabel('Commission rate, %'), 'what was typed is still there').toHaveValue('120');
   expect(await sql("select count(*) from partner_terms where partner_id = 'railway'")).toBe('1');
   pageErrors.length = 0;
 });

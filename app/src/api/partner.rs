@@ -79,7 +79,15 @@ pub async fn find_partner(partner_id: String) -> Result<PartnerDetail, AppError>
     let partner = engine::partner::show(&engine, &who, &partner_id).await?;
     let terms = engine::partner::terms_history(&engine, &who, &partner_id).await?;
     let secrets = engine::partner::list_secrets(&engine, &who, &partner_id).await?;
-    Ok(detail(partner, terms, secrets, engine.now()))
+    let mut detail = detail(partner, terms, secrets, engine.now());
+    let page = format!("/partners/{partner_id}");
+    if let Some(typed) = super::request::take_draft(TERMS_DRAFT, &page) {
+        detail.newest_terms = typed;
+    }
+    if let Some(typed) = super::request::take_draft::<IdentityDraft>(IDENTITY_DRAFT, &page) {
+        (detail.description, detail.deep_link) = (typed.description, Some(typed.deep_link));
+    }
+    Ok(detail)
 }
 
 /// Changes a partner's text, deep link and whether it is active; an unticked box sends nothing.
@@ -92,16 +100,34 @@ pub async fn update_partner(
 ) -> Result<(), AppError> {
     let (engine, who) = super::backend().await?;
     let partner_id = read_id(&partner_id)?;
+    let page = format!("/partners/{partner_id}");
     let partner = engine::partner::show(&engine, &who, &partner_id).await?;
-    let edit = domain::partner::PartnerEdit {
-        active: Some(active.is_some()),
-        description: Some(description.replace("\r\n", "\n").trim().to_owned()),
-        integration_methods: with_deep_link(partner.integration_methods, deep_link.trim())?,
-        ..Default::default()
+    let typed = IdentityDraft { description, deep_link };
+    let saved = async {
+        let edit = domain::partner::PartnerEdit {
+            active: Some(active.is_some()),
+            description: Some(typed.description.replace("\r\n", "\n").trim().to_owned()),
+            integration_methods: with_deep_link(partner.integration_methods, typed.deep_link.trim())?,
+            ..Default::default()
+        };
+        engine::partner::update(&engine, &who, &partner_id, edit).await.map_err(AppError::from)
     };
-    engine::partner::update(&engine, &who, &partner_id, edit).await?;
-    super::request::lead_plain_form_to(&format!("/partners/{partner_id}?done=partner"));
+    saved.await.inspect_err(|_| super::request::keep_draft(IDENTITY_DRAFT, &page, &typed))?;
+    super::request::lead_plain_form_to(&format!("{page}?done=partner"));
     Ok(())
+}
+
+#[cfg(feature = "ssr")]
+const IDENTITY_DRAFT: &str = "identity";
+#[cfg(feature = "ssr")]
+const TERMS_DRAFT: &str = "terms";
+
+/// What was typed into the form of [`update_partner`]. The box is left out: the page shows it as the partner's state, too.
+#[cfg(feature = "ssr")]
+#[derive(Serialize, Deserialize)]
+struct IdentityDraft {
+    description: String,
+    deep_link: String,
 }
 
 /// The fields of new terms, as typed: rates in per cent, the time in UTC or empty for now.
@@ -123,9 +149,13 @@ pub struct TermsForm {
 pub async fn add_terms(partner_id: String, terms: TermsForm) -> Result<i32, AppError> {
     let (engine, who) = super::backend().await?;
     let partner_id = read_id(&partner_id)?;
-    let (values, effective_from) = read_terms(&terms, engine.now())?;
-    let added = engine::partner::add_terms(&engine, &who, &partner_id, values, effective_from).await?;
-    super::request::lead_plain_form_to(&format!("/partners/{partner_id}?done=terms"));
+    let page = format!("/partners/{partner_id}");
+    let saved = async {
+        let (values, effective_from) = read_terms(&terms, engine.now())?;
+        engine::partner::add_terms(&engine, &who, &partner_id, values, effective_from).await.map_err(AppError::from)
+    };
+    let added = saved.await.inspect_err(|_| super::request::keep_draft(TERMS_DRAFT, &page, &terms))?;
+    super::request::lead_plain_form_to(&format!("{page}?done=terms"));
     Ok(added.version)
 }
 

@@ -5,9 +5,11 @@ use axum::http::{
     header::{self, ACCEPT},
     request::Parts,
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::Problem;
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::AppError;
 
@@ -50,6 +52,27 @@ pub fn set_cookie(name: &str, value: &str, path: &str, max_age_seconds: u32) {
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.append_header(header::SET_COOKIE, value);
     }
+}
+
+/// Browsers keep cookies of up to 4 kB; nobody types that much into one of our forms.
+const DRAFT_BYTES_MAX: usize = 2_500;
+/// Long enough for the page that follows at once.
+const DRAFT_SECONDS: u32 = 60;
+
+/// Lets a refused plain form come back with what was typed: it travels to `page` in a cookie of that page alone.
+pub fn keep_draft(form: &str, page: &str, typed: &impl Serialize) {
+    let Ok(json) = serde_json::to_vec(typed) else { return };
+    if is_plain_form() && json.len() <= DRAFT_BYTES_MAX {
+        set_cookie(&format!("draft_{form}"), &URL_SAFE_NO_PAD.encode(json), page, DRAFT_SECONDS);
+    }
+}
+
+/// What was typed into a form that has just been refused; its cookie is removed.
+pub fn take_draft<Typed: DeserializeOwned>(form: &str, page: &str) -> Option<Typed> {
+    let name = format!("draft_{form}");
+    let json = URL_SAFE_NO_PAD.decode(cookie(&name)?).ok()?;
+    set_cookie(&name, "", page, 0);
+    serde_json::from_slice(&json).ok()
 }
 
 /// An input of a form that could not be read. The status of a plain form's answer is left alone: it is a redirect.
