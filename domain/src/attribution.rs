@@ -1,7 +1,16 @@
 //! Which click a conversion belongs to.
 //!
 //! The match order (SPEC 3.4): a valid click id token; the click's row by its id; referral code and session; referral
-//! code and its most recent click within the window. The model is last touch.
+//! code and its most recent click within the window. Who may claim a conversion is its partner's [`Policy`]; how the credit is
+//! shared among the touches of a journey is the policy's [`Model`].
+
+mod history;
+mod policy;
+mod share;
+
+pub use history::{Click, History, Identify, Order, Recorded};
+pub use policy::{Model, Policy, UnknownModel};
+pub use share::{SHARE_DIGITS, Touched, journey, journey_by, shares, split_minor};
 
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
@@ -31,6 +40,18 @@ pub struct Touch {
     pub click_id: ClickId,
     pub clicked_at: DateTime<Utc>,
     pub session_id: Option<SessionId>,
+}
+
+impl Touched for Touch {
+    type Id = ClickId;
+
+    fn touched_at(&self) -> DateTime<Utc> {
+        self.clicked_at
+    }
+
+    fn touch_id(&self) -> &ClickId {
+        &self.click_id
+    }
 }
 
 /// Whether a click may claim a conversion: `click ≤ conversion ≤ click + window`, both ends included.

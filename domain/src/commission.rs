@@ -2,15 +2,17 @@
 //!
 //! `base = value × commission_rate`; `multiplier = min(∏ value multipliers of the distinct achieved metrics, cap)`;
 //! `final = base × multiplier`. The first verified milestone that needs verification adds `base × success_bonus_rate`
-//! once; final and bonus together never exceed `base × cap`. All arithmetic is exact; each amount is rounded half-even,
-//! once, at the end.
+//! once; final and bonus together never exceed `base × cap`. A value in another currency than the payout's is converted
+//! first, at the reference rate of the conversion's day. All arithmetic is exact; each amount is rounded half-even, once,
+//! at the end.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Duration, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Currency, Money,
+    exchange::ExchangeRate,
     money::round_minor,
     partner::{SuccessMetric, Terms},
 };
@@ -41,6 +43,7 @@ pub struct Rating {
     pub multiplier: Decimal,
     pub final_minor: i64,
     pub bonus_minor: i64,
+    /// The payout currency of the terms.
     pub currency: Currency,
     pub receipt: Receipt,
 }
@@ -50,6 +53,9 @@ pub struct Rating {
 pub struct Receipt {
     pub value_minor: i64,
     pub reversed_minor: i64,
+    /// The conversion's currency, in which `value_minor` and `reversed_minor` are.
+    pub value_currency: Currency,
+    /// The commission's currency.
     pub currency: Currency,
     pub occurred_at: DateTime<Utc>,
     pub terms_version: i32,
@@ -62,8 +68,8 @@ pub struct Receipt {
     /// The milestone that earned the bonus.
     pub bonus_metric: Option<String>,
     pub rounding: String,
-    /// `None`: booked in the conversion's own currency.
-    pub exchange_rate: Option<Decimal>,
+    /// `None`: the conversion's currency is the payout's.
+    pub exchange_rate: Option<ExchangeRate>,
     pub steps: Vec<String>,
 }
 
@@ -78,27 +84,32 @@ pub struct CountedMetric {
 pub enum Unrateable {
     #[error("the commission of {value} does not fit into 64 bits of minor units")]
     TooLarge { value: String },
+    #[error("no exchange rate from {from} to {to} of {day} or the days before it")]
+    NoExchangeRate { from: Currency, to: Currency, day: NaiveDate },
 }
 
 /// Rates a conversion under the terms that were in force when it happened, with the successes known so far.
 ///
-/// A success counts if it is verified (or its metric needs no verification), its metric is one of `metrics`, it had not
+/// `exchange` must lead from the conversion's currency to the payout's; it is not needed if they are the same.
+/// A success counts if it is verified (or its metric needs no verification), its metric is one of the terms', it had not
 /// expired when the conversion happened, and it happened and was verified before the adjustment window closed.
 /// Pure: equal arguments give an equal rating, and the order of `successes` does not matter.
 ///
 /// # Errors
-/// [`Unrateable::TooLarge`] on overflow.
+/// [`Unrateable::NoExchangeRate`], or [`Unrateable::TooLarge`] on overflow.
 pub fn rate(
     conversion: &RateableConversion,
     terms: &Terms,
-    metrics: &[SuccessMetric],
     successes: &[RateableSuccess],
+    exchange: Option<&ExchangeRate>,
 ) -> Result<Rating, Unrateable> {
     let too_large = || Unrateable::TooLarge { value: Money::new(conversion.value_minor, conversion.currency).to_string() };
     let values = &terms.values;
-    let counted = counted_metrics(conversion, terms, metrics, successes);
+    let counted = counted_metrics(conversion, terms, successes);
+    let exchange = find_exchange(conversion, values.payout_currency, exchange)?;
 
-    let earning_value = Decimal::from(conversion.value_minor - conversion.reversed_minor);
+    let own_value = Decimal::from(conversion.value_minor - conversion.reversed_minor);
+    let earning_value = exchange.map_or(Some(own_value), |rate| rate.convert(own_value)).ok_or_else(too_large)?;
     let base = earning_value.checked_mul(values.commission_rate).ok_or_else(too_large)?;
     let product =
         counted.iter().try_fold(Decimal::ONE, |product, metric| product.checked_mul(metric.value_multiplier)).ok_or_else(too_large)?;
@@ -106,7 +117,7 @@ pub fn rate(
     let full = base.checked_mul(multiplier).ok_or_else(too_large)?;
     let ceiling = base.checked_mul(values.multiplier_cap).ok_or_else(too_large)?;
 
-    let milestone = counted.iter().find(|metric| needs_verification(metrics, &metric.metric_id));
+    let milestone = counted.iter().find(|metric| needs_verification(terms, &metric.metric_id));
     let wanted_bonus = if milestone.is_some() { base.checked_mul(values.success_bonus_rate).ok_or_else(too_large)? } else { Decimal::ZERO };
     let final_minor = round_minor(full).ok_or_else(too_large)?;
     let ceiling_minor = round_minor(ceiling).ok_or_else(too_large)?;
@@ -117,7 +128,8 @@ pub fn rate(
     let receipt = Receipt {
         value_minor: conversion.value_minor,
         reversed_minor: conversion.reversed_minor,
-        currency: conversion.currency,
+        value_currency: conversion.currency,
+        currency: values.payout_currency,
         occurred_at: conversion.occurred_at,
         terms_version: terms.version,
         terms_effective_from: terms.effective_from,
@@ -126,20 +138,15 @@ pub fn rate(
         multiplier_cap: values.multiplier_cap,
         bonus_metric: milestone.map(|metric| metric.metric_id.clone()),
         rounding: "half-even, once, to the minor unit".to_owned(),
-        exchange_rate: None,
-        steps: steps(conversion, terms, &counted, product, multiplier, (base, full, wanted_bonus), (final_minor, bonus_minor)),
+        exchange_rate: exchange.copied(),
+        steps: steps(conversion, terms, exchange, &counted, &Amounts { earning_value, base, product, multiplier, full, wanted_bonus, final_minor, bonus_minor }),
         metrics: counted,
     };
-    Ok(Rating { base_minor, multiplier, final_minor, bonus_minor, currency: conversion.currency, receipt })
+    Ok(Rating { base_minor, multiplier, final_minor, bonus_minor, currency: values.payout_currency, receipt })
 }
 
 /// The distinct metrics that count, in the order of their ids.
-fn counted_metrics(
-    conversion: &RateableConversion,
-    terms: &Terms,
-    metrics: &[SuccessMetric],
-    successes: &[RateableSuccess],
-) -> Vec<CountedMetric> {
+fn counted_metrics(conversion: &RateableConversion, terms: &Terms, successes: &[RateableSuccess]) -> Vec<CountedMetric> {
     let latest = conversion.occurred_at + Duration::days(i64::from(terms.values.adjustment_window_days));
     let counts = |success: &RateableSuccess, metric: &SuccessMetric| {
         success.metric_id == metric.id
@@ -148,7 +155,8 @@ fn counted_metrics(
             && success.verified_at.is_none_or(|at| at <= latest)
             && success.expires_at.is_none_or(|expiry| expiry > conversion.occurred_at)
     };
-    let mut counted: Vec<_> = metrics
+    let mut counted: Vec<_> = terms
+        .success_metrics
         .iter()
         .filter(|metric| successes.iter().any(|success| counts(success, metric)))
         .map(|metric| CountedMetric { metric_id: metric.id.clone(), value_multiplier: metric.value_multiplier })
@@ -157,27 +165,59 @@ fn counted_metrics(
     counted
 }
 
-fn needs_verification(metrics: &[SuccessMetric], id: &str) -> bool {
-    metrics.iter().any(|metric| metric.id == id && metric.verification_required)
+fn needs_verification(terms: &Terms, id: &str) -> bool {
+    terms.metric(id).is_some_and(|metric| metric.verification_required)
+}
+
+/// The rate to convert with; `None` if the currencies are the same.
+fn find_exchange<'r>(
+    conversion: &RateableConversion,
+    payout_currency: Currency,
+    exchange: Option<&'r ExchangeRate>,
+) -> Result<Option<&'r ExchangeRate>, Unrateable> {
+    let (from, to) = (conversion.currency, payout_currency);
+    if from == to {
+        return Ok(None);
+    }
+    let fits = exchange.filter(|rate| (rate.from, rate.to) == (from, to));
+    fits.map(Some).ok_or(Unrateable::NoExchangeRate { from, to, day: conversion.occurred_at.date_naive() })
+}
+
+/// A rating's amounts, unrounded but for the last two.
+struct Amounts {
+    earning_value: Decimal,
+    base: Decimal,
+    product: Decimal,
+    multiplier: Decimal,
+    full: Decimal,
+    wanted_bonus: Decimal,
+    final_minor: i64,
+    bonus_minor: i64,
 }
 
 fn steps(
     conversion: &RateableConversion,
     terms: &Terms,
+    exchange: Option<&ExchangeRate>,
     counted: &[CountedMetric],
-    product: Decimal,
-    multiplier: Decimal,
-    (base, full, wanted_bonus): (Decimal, Decimal, Decimal),
-    (final_minor, bonus_minor): (i64, i64),
+    amounts: &Amounts,
 ) -> Vec<String> {
-    let money = |minor| Money::new(minor, conversion.currency).to_string();
+    let Amounts { earning_value, base, product, multiplier, full, wanted_bonus, final_minor, bonus_minor } = *amounts;
+    let currency = terms.values.payout_currency;
+    let value_money = |minor| Money::new(minor, conversion.currency).to_string();
+    let money = |minor| Money::new(minor, currency).to_string();
     // Exact minor units in major units: 24.5 cents read as $0.245.
-    let exact = |minor: Decimal| (minor / Decimal::from(10_i64.pow(conversion.currency.exponent()))).normalize();
-    let code = conversion.currency.code();
+    let exact = |minor: Decimal| (minor / Decimal::from(10_i64.pow(currency.exponent()))).normalize();
+    let code = currency.code();
     let mut steps = Vec::new();
-    let value = money(conversion.value_minor - conversion.reversed_minor);
+    let mut value = value_money(conversion.value_minor - conversion.reversed_minor);
     if conversion.reversed_minor > 0 {
-        steps.push(format!("value = {} − {} reversed = {value}", money(conversion.value_minor), money(conversion.reversed_minor)));
+        steps.push(format!("value = {} − {} reversed = {value}", value_money(conversion.value_minor), value_money(conversion.reversed_minor)));
+    }
+    if let Some(rate) = exchange {
+        let converted = format!("{} {code}", exact(earning_value));
+        steps.push(format!("value in {code} = {value} at {rate} = {converted}"));
+        value = converted;
     }
     steps.push(format!("base = {value} × {} = {} {code}", terms.values.commission_rate.normalize(), exact(base)));
     if counted.is_empty() {
@@ -214,7 +254,10 @@ fn steps(
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::partner::{MeasurementMethod, MetricKind, TermsValues};
+    use crate::{
+        attribution::Model,
+        partner::{MeasurementMethod, MetricKind, TermsValues},
+    };
     use chrono::TimeZone;
     use proptest::prelude::*;
     use uuid::Uuid;
@@ -237,7 +280,11 @@ mod tests {
                 hold_period_days: 30,
                 adjustment_window_days: 90,
                 payout_currency: Currency::USD,
+                attribution_model: Model::LastTouch,
+                attribution_minimum_seconds: 0,
+                minimum_payout_minor: 0,
             },
+            success_metrics: supabase_metrics(),
         }
     }
 
@@ -275,7 +322,7 @@ mod tests {
 
     #[test]
     fn without_success_the_commission_is_the_base() {
-        let rating = rate(&sale(4900, 0), &terms("0.20", "0.30", "3"), &supabase_metrics(), &[]).unwrap();
+        let rating = rate(&sale(4900, 0), &terms("0.20", "0.30", "3"), &[], None).unwrap();
         assert_eq!(amounts(&rating), (980, 980, 0));
         assert_eq!(rating.receipt.steps.last().unwrap(), "commission = 9.8 USD × 1 = 9.8 USD, rounded $9.80");
     }
@@ -284,7 +331,7 @@ mod tests {
     fn each_distinct_verified_metric_multiplies_once() {
         let successes =
             [success("first_table_created", false), success("first_table_created", true), success("production_deployment", true)];
-        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &supabase_metrics(), &successes).unwrap();
+        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &successes, None).unwrap();
         assert_eq!(rating.multiplier, "1.8".parse().unwrap());
         assert_eq!(amounts(&rating), (2000, 3600, 600));
     }
@@ -292,7 +339,7 @@ mod tests {
     #[test]
     fn an_unverified_success_that_needs_verification_multiplies_nothing() {
         let rating =
-            rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &supabase_metrics(), &[success("production_deployment", false)]).unwrap();
+            rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &[success("production_deployment", false)], None).unwrap();
         assert_eq!(amounts(&rating), (2000, 2000, 0));
     }
 
@@ -300,27 +347,27 @@ mod tests {
     fn commission_and_bonus_together_stop_at_the_cap() {
         let metrics = [metric("a", "2.5", true), metric("b", "2", false)];
         let successes = [success("a", true), success("b", false)];
-        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &metrics, &successes).unwrap();
+        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &metrics, &successes, None).unwrap();
         assert_eq!(amounts(&rating), (2000, 6000, 0));
-        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &metrics, &successes[..1]).unwrap();
+        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &metrics, &successes[..1], None).unwrap();
         assert_eq!(amounts(&rating), (2000, 5000, 600));
-        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.60", "3"), &metrics, &successes[..1]).unwrap();
+        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.60", "3"), &metrics, &successes[..1], None).unwrap();
         assert_eq!(amounts(&rating), (2000, 5000, 1000));
     }
 
     #[test]
     fn a_partial_refund_takes_back_its_share_only() {
-        let rating = rate(&sale(10_000, 2_500), &terms("0.20", "0.30", "3"), &supabase_metrics(), &[]).unwrap();
+        let rating = rate(&sale(10_000, 2_500), &terms("0.20", "0.30", "3"), &[], None).unwrap();
         assert_eq!(amounts(&rating), (1500, 1500, 0));
         let rating =
-            rate(&sale(10_000, 10_000), &terms("0.20", "0.30", "3"), &supabase_metrics(), &[success("production_deployment", true)])
+            rate(&sale(10_000, 10_000), &terms("0.20", "0.30", "3"), &[success("production_deployment", true)])
                 .unwrap();
         assert_eq!(amounts(&rating), (0, 0, 0));
     }
 
     #[test]
     fn halves_of_a_cent_round_to_even() {
-        let at = |value| rate(&sale(value, 0), &terms("0.5", "0", "1"), &[], &[]).unwrap().final_minor;
+        let at = |value| rate(&sale(value, 0), &terms("0.5", "0", "1"), &[], &[], None).unwrap().final_minor;
         assert_eq!([at(1), at(3), at(5)], [0, 2, 2]);
     }
 
@@ -328,7 +375,7 @@ mod tests {
     fn successes_after_the_adjustment_window_or_expired_before_the_sale_do_not_count() {
         let late = RateableSuccess { occurred_at: noon() + Duration::days(91), ..success("first_table_created", true) };
         let expired = RateableSuccess { expires_at: Some(noon()), ..success("first_table_created", true) };
-        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &supabase_metrics(), &[late, expired]).unwrap();
+        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &[late, expired], None).unwrap();
         assert_eq!(rating.multiplier, Decimal::ONE);
     }
 

@@ -39,6 +39,8 @@ pub enum ConversionState {
     Expired,
     /// It may not earn: its click id is forged, of another partner, or the partner is not active.
     Refused,
+    /// Attributed, but not rated yet for want of an exchange rate; retried when rates are imported.
+    Held,
 }
 
 /// What a sender can tell about the click behind an event; any of them may be absent.

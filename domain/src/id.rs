@@ -60,6 +60,11 @@ ids! {
     OperatorId
     ApiTokenId
     AuditEntryId
+    /// A partner's month in one currency, issued once.
+    StatementId
+    PayoutId
+    CaseStudyId
+    ImportId
 }
 
 /// A partner's slug: 2 to 40 of `a-z`, `0-9` and `-`.

@@ -18,15 +18,32 @@ pub enum Account {
     WriteOff,
 }
 
+impl Account {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PartnerReceivable => "partner_receivable",
+            Self::HeldCommission => "held_commission",
+            Self::EarnedCommission => "earned_commission",
+            Self::Cash => "cash",
+            Self::WriteOff => "write_off",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "lowercase"))]
-#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+#[serde(rename_all = "snake_case")]
 pub enum TransactionKind {
     Commission,
     Bonus,
     Adjustment,
     Reversal,
+    /// The hold period is over: held commission becomes earned.
+    Approval,
+    /// The partner paid.
     Payout,
+    /// The partner will not pay.
+    WriteOff,
 }
 
 impl fmt::Display for TransactionKind {
@@ -36,7 +53,9 @@ impl fmt::Display for TransactionKind {
             Self::Bonus => "bonus",
             Self::Adjustment => "adjustment",
             Self::Reversal => "reversal",
+            Self::Approval => "approval",
             Self::Payout => "payout",
+            Self::WriteOff => "write_off",
         })
     }
 }
@@ -80,10 +99,28 @@ impl Transaction {
     /// Books a change of what a partner owes us for commissions that are still held; negative amounts take back.
     /// `None` for zero, since nothing is to be booked.
     pub fn held(kind: TransactionKind, amount_minor: i64) -> Option<Self> {
-        let entries = vec![
-            Entry { account: Account::PartnerReceivable, amount_minor },
-            Entry { account: Account::HeldCommission, amount_minor: amount_minor.checked_neg()? },
-        ];
+        Self::transfer(kind, amount_minor, Account::HeldCommission, Account::PartnerReceivable)
+    }
+
+    /// [`Transaction::held`] for commissions that are approved.
+    pub fn earned(kind: TransactionKind, amount_minor: i64) -> Option<Self> {
+        Self::transfer(kind, amount_minor, Account::EarnedCommission, Account::PartnerReceivable)
+    }
+
+    /// The hold period of this much commission is over.
+    pub fn approval(amount_minor: i64) -> Option<Self> {
+        Self::transfer(TransactionKind::Approval, amount_minor, Account::EarnedCommission, Account::HeldCommission)
+    }
+
+    /// The partner paid this much of what it owes.
+    pub fn payout(amount_minor: i64) -> Option<Self> {
+        Self::transfer(TransactionKind::Payout, amount_minor, Account::PartnerReceivable, Account::Cash)
+    }
+
+    /// Credits one account and debits the other.
+    fn transfer(kind: TransactionKind, amount_minor: i64, from: Account, to: Account) -> Option<Self> {
+        let entries =
+            vec![Entry { account: to, amount_minor }, Entry { account: from, amount_minor: amount_minor.checked_neg()? }];
         Self::new(kind, entries).ok()
     }
 

@@ -6,20 +6,27 @@
 pub mod analysis;
 pub mod attribution;
 pub mod auth;
+pub mod case_study;
 pub mod click;
 pub mod commission;
 pub mod conversion;
 pub mod dashboard;
+pub mod exchange;
+pub mod export;
 pub mod id;
+pub mod import;
 pub mod ledger;
 pub mod live;
 pub mod money;
+pub mod multitouch;
 pub mod partner;
 pub mod problem;
 pub mod recommendation;
 pub mod referral_code;
 pub mod signature;
 pub mod site;
+pub mod statement;
+pub mod success;
 pub mod webhook;
 
 pub use id::*;

@@ -1,90 +1,67 @@
-//! Finding the click of a conversion, and trying again while its window is open.
+//! Finding the clicks of a conversion, and looking again while something may still change.
+//!
+//! What is attributed depends on the events alone, not on the order in which they came: a click or a customer's session
+//! that becomes known late puts the conversions that it may change back into the queue ([`reconsider_customer`],
+//! [`reconsider_clicks`]).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    ClickId, ConversionId, DeveloperId, PartnerId, SessionId, SiteId,
-    attribution::{MatchedBy, POLICY_VERSION, Touch, last_touch, within_window},
+    ConversionId, DeveloperId, PartnerId, SessionId,
+    attribution::POLICY_VERSION,
     click::ClickToken,
-    conversion::ConversionState,
+    conversion::{Claim, ConversionState},
     live::LiveEvent,
 };
+use rust_decimal::Decimal;
 
-use crate::{Engine, Result, click, commission, partner, work::Work};
+use crate::{
+    Engine, Result,
+    commission::{self, Rated},
+    work::Work,
+};
+
+mod matching;
+use matching::{Credit, Match, Subject, code_by_digest, code_by_name};
 
 /// Waits between two tries to attribute.
 const RETRY_PAUSE_MIN: TimeDelta = TimeDelta::seconds(5);
 const RETRY_PAUSE_MAX: TimeDelta = TimeDelta::minutes(10);
 
-/// A conversion younger than this may still meet its click in the fallback, even if its window has closed.
-const GRACE: TimeDelta = TimeDelta::hours(1);
-
-/// Clicks of one referral code that a match looks at.
-const TOUCHES_MAX: i64 = 1_000;
-
-struct Pending {
-    partner_id: PartnerId,
-    partner_active: bool,
-    occurred_at: DateTime<Utc>,
-    received_at: DateTime<Utc>,
-    click_token: Option<String>,
-    referral_code: Option<String>,
-    session_id: Option<SessionId>,
-}
-
-/// What a look for the click came to.
-enum Match {
-    Found { click_id: ClickId, clicked_at: DateTime<Utc>, matched_by: MatchedBy, code: CodeOwner },
-    NoneYet,
-    Ended(ConversionState, String),
-}
-
-struct CodeOwner {
-    referral_code: String,
-    partner_id: PartnerId,
-    site_id: SiteId,
-    developer_id: DeveloperId,
-}
-
-/// Attributes a conversion by the match order of SPEC 3.4, writes the attribution, and returns the conversion's new state.
-/// It does not rate.
+/// Attributes a conversion, or does so again, and returns its new state. It does not rate. What was attributed once may
+/// get other clicks, but never none; what an operator attributed by hand stays.
 pub async fn attribute(work: &mut Work<'_>, conversion_id: ConversionId) -> Result<ConversionState> {
-    let pending = sqlx::query_as!(
-        Pending,
-        r#"select partner_id as "partner_id: PartnerId", active as partner_active, occurred_at, received_at, click_token, referral_code,
-                  session_id as "session_id: SessionId"
-           from conversions join partners using (partner_id)
-           where conversion_id = $1"#,
-        conversion_id.0,
-    )
-    .fetch_one(work.connection())
-    .await?;
-    let found = find_match(work, &pending).await?;
-    let now = work.now();
-    let (state, reason, retry_at) = match found {
-        Match::Found { click_id, clicked_at, matched_by, code } => {
-            sqlx::query!(
-                "insert into attributions (conversion_id, position, share, click_id, clicked_at, referral_code, site_id, developer_id, matched_by, policy_version, attributed_at)
-                 values ($1, 1, 1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                conversion_id.0,
-                click_id.0,
-                clicked_at,
-                code.referral_code,
-                code.site_id.0,
-                code.developer_id.0,
-                matched_by as _,
-                POLICY_VERSION,
-                now,
-            )
-            .execute(work.connection())
-            .await?;
-            (ConversionState::Attributed, None, None)
+    let subject = matching::load(work.connection(), conversion_id).await?;
+    identify(work, &subject).await?;
+    let present = present_credits(work, conversion_id).await?;
+    if present.iter().any(|credit| credit.matched_by == "manual") {
+        return end(work, &subject, ConversionState::Attributed, None, None).await;
+    }
+    match matching::find_match(work, &subject).await? {
+        Match::Found(credits) => {
+            if !is_same(&present, &credits) {
+                replace_credits(work, conversion_id, &credits).await?;
+            }
+            end(work, &subject, ConversionState::Attributed, None, None).await
         }
-        Match::NoneYet => (ConversionState::Unattributed, Some("no click matches yet".to_owned()), Some(next_try(&pending, now))),
-        Match::Ended(state, reason) => (state, Some(reason), None),
-    };
+        _ if !present.is_empty() => end(work, &subject, ConversionState::Attributed, None, None).await,
+        Match::NoneYet => {
+            let retry_at = next_try(&subject, work.now());
+            end(work, &subject, ConversionState::Unattributed, Some("no click matches yet".to_owned()), Some(retry_at)).await
+        }
+        Match::Ended(state, reason) => end(work, &subject, state, Some(reason), None).await,
+    }
+}
+
+async fn end(
+    work: &mut Work<'_>,
+    subject: &Subject,
+    state: ConversionState,
+    reason: Option<String>,
+    retry_at: Option<DateTime<Utc>>,
+) -> Result<ConversionState> {
     sqlx::query!(
         "update conversions set state = $2, state_reason = $3, retry_at = $4 where conversion_id = $1",
-        conversion_id.0,
+        subject.conversion_id.0,
         state as _,
         reason,
         retry_at
@@ -95,112 +72,158 @@ pub async fn attribute(work: &mut Work<'_>, conversion_id: ConversionId) -> Resu
 }
 
 /// Soon at first, since a click in the fallback arrives within seconds; then ever more rarely.
-fn next_try(pending: &Pending, now: DateTime<Utc>) -> DateTime<Utc> {
-    now + (now - pending.received_at).clamp(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX)
+fn next_try(subject: &Subject, now: DateTime<Utc>) -> DateTime<Utc> {
+    now + (now - subject.received_at).clamp(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX)
 }
 
-async fn find_match(work: &mut Work<'_>, pending: &Pending) -> Result<Match> {
-    let refused = |reason: String| Ok(Match::Ended(ConversionState::Refused, reason));
-    if !pending.partner_active {
-        return refused(format!("partner `{}` is not active", pending.partner_id));
-    }
-    let terms = partner::terms_at(work.connection(), &pending.partner_id, pending.occurred_at).await?;
-    let window_hours = terms.values.attribution_window_hours;
-
-    if let Some(text) = &pending.click_token {
-        let token = match ClickToken::verify(text, &work.engine.keys.click_mac) {
-            Ok(token) => token,
-            Err(refusal) => return refused(refusal.to_string()),
-        };
-        match token.check(&pending.partner_id, pending.occurred_at, window_hours) {
-            Ok(()) => {}
-            Err(refusal @ domain::click::RefusedClickToken::Expired { .. }) => {
-                return Ok(Match::Ended(ConversionState::Expired, refusal.to_string()));
-            }
-            Err(refusal) => return refused(refusal.to_string()),
-        }
-        let Some(code) = code_by_digest(work, token.code_digest).await? else {
-            return refused("the click id's referral code is not known".to_owned());
-        };
-        return Ok(Match::Found { click_id: token.click_id, clicked_at: token.clicked_at(), matched_by: MatchedBy::ClickToken, code });
-    }
-
-    let Some(referral_code) = &pending.referral_code else {
-        return Ok(Match::Ended(ConversionState::Expired, "neither a click id nor a referral code came with it".to_owned()));
-    };
-    let Some(code) = code_by_name(work, referral_code).await? else {
-        return refused(format!("referral code `{referral_code}` is not known"));
-    };
-    if code.partner_id != pending.partner_id {
-        return refused(format!("referral code `{referral_code}` belongs to another partner"));
-    }
-    if let Some((touch, matched_by)) = find_touch(work, pending, &code, window_hours).await? {
-        return Ok(Match::Found { click_id: touch.click_id, clicked_at: touch.clicked_at, matched_by, code });
-    }
-    let window_end = (pending.occurred_at + TimeDelta::hours(i64::from(window_hours))).max(pending.received_at + GRACE);
-    if work.now() > window_end {
-        return Ok(Match::Ended(ConversionState::Expired, format!("no click on `{referral_code}` within {window_hours} h before it")));
-    }
-    Ok(Match::NoneYet)
+struct PresentCredit {
+    click_id: uuid::Uuid,
+    share: Decimal,
+    matched_by: String,
 }
 
-/// The cache knows the session's latest click without touching the click table; it does for a conversion that came after it.
-async fn find_touch(work: &mut Work<'_>, pending: &Pending, code: &CodeOwner, window_hours: u32) -> Result<Option<(Touch, MatchedBy)>> {
-    if let Some(session_id) = pending.session_id
-        && let Some(cached) = click::cached_click(work.engine, &pending.partner_id, &code.referral_code, session_id).await
-        && within_window(cached.clicked_at, pending.occurred_at, window_hours)
-    {
-        let touch = Touch { click_id: cached.click_id, clicked_at: cached.clicked_at, session_id: Some(session_id) };
-        return Ok(Some((touch, MatchedBy::Session)));
-    }
-    let touches = sqlx::query_as!(
-        Touch,
-        r#"select click_id as "click_id: ClickId", clicked_at, session_id as "session_id: SessionId"
-           from clicks
-           where referral_code = $1 and clicked_at between $2 and $3 and not bot
-           order by ($4::uuid is not null and session_id is not distinct from $4) desc, clicked_at desc, click_id desc
-           limit $5"#,
-        code.referral_code,
-        pending.occurred_at - TimeDelta::hours(i64::from(window_hours)),
-        pending.occurred_at,
-        pending.session_id.map(|id| id.0),
-        TOUCHES_MAX,
+async fn present_credits(work: &mut Work<'_>, conversion_id: ConversionId) -> Result<Vec<PresentCredit>> {
+    let credits = sqlx::query_as!(
+        PresentCredit,
+        "select click_id, share, matched_by from attributions where conversion_id = $1 order by position",
+        conversion_id.0
     )
     .fetch_all(work.connection())
     .await?;
-    Ok(last_touch(&touches, pending.session_id, pending.occurred_at, window_hours).map(|(touch, by)| (touch.clone(), by)))
+    Ok(credits)
 }
 
-async fn code_by_digest(work: &mut Work<'_>, digest: [u8; 8]) -> Result<Option<CodeOwner>> {
-    let code = sqlx::query_as!(
-        CodeOwner,
-        r#"select referral_code, partner_id as "partner_id: PartnerId", site_id as "site_id: SiteId", developer_id as "developer_id: DeveloperId"
-           from referral_codes where code_digest = $1"#,
-        &digest,
+fn is_same(present: &[PresentCredit], found: &[Credit]) -> bool {
+    present.len() == found.len() && present.iter().zip(found).all(|(a, b)| (a.click_id, a.share) == (b.click_id.0, b.share))
+}
+
+/// Puts `credits` in the place of a conversion's present ones.
+pub(crate) async fn replace_credits(work: &mut Work<'_>, conversion_id: ConversionId, credits: &[Credit]) -> Result<()> {
+    let now = work.now();
+    sqlx::query!("delete from attributions where conversion_id = $1", conversion_id.0).execute(work.connection()).await?;
+    for (position, credit) in (1_i16..).zip(credits) {
+        sqlx::query!(
+            "insert into attributions (conversion_id, position, share, click_id, clicked_at, referral_code, site_id, developer_id, matched_by,
+                                       policy_version, model, attributed_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            conversion_id.0,
+            position,
+            credit.share,
+            credit.click_id.0,
+            credit.clicked_at,
+            credit.code.referral_code,
+            credit.code.site_id.0,
+            credit.code.developer_id.0,
+            credit.matched_by as _,
+            POLICY_VERSION,
+            credit.model as _,
+            now,
+        )
+        .execute(work.connection())
+        .await?;
+    }
+    Ok(())
+}
+
+/// Learns which sessions are the customer's, if the event tells both. Other events of the customer may find their clicks by it.
+async fn identify(work: &mut Work<'_>, subject: &Subject) -> Result<()> {
+    let Some(user_identifier) = &subject.user_identifier else { return Ok(()) };
+    let token = subject.click_token.as_ref().and_then(|text| ClickToken::verify(text, &work.engine.keys.click_mac).ok());
+    let sessions = subject.session_id.into_iter().chain(token.and_then(|token| token.session_id));
+    for session_id in sessions {
+        let learned = sqlx::query!(
+            "insert into customer_sessions as c (partner_id, user_identifier, session_id, identified_at)
+             values ($1, $2, $3, $4)
+             on conflict (partner_id, user_identifier, session_id) do update set identified_at = excluded.identified_at
+             where c.identified_at > excluded.identified_at",
+            subject.partner_id.as_str(),
+            user_identifier,
+            session_id.0,
+            subject.occurred_at,
+        )
+        .execute(work.connection())
+        .await?;
+        if learned.rows_affected() > 0 {
+            reconsider_customer(work, subject, user_identifier).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Has the customer's other conversions looked at again, now that a session of theirs is known.
+async fn reconsider_customer(work: &mut Work<'_>, subject: &Subject, user_identifier: &str) -> Result<()> {
+    sqlx::query!(
+        "insert into attribution_rechecks (conversion_id)
+         select conversion_id from conversions
+         where partner_id = $1 and user_identifier = $2 and conversion_id <> $3 and occurred_at >= $4
+               and state in ('attributed', 'unattributed', 'expired', 'held')",
+        subject.partner_id.as_str(),
+        user_identifier,
+        subject.conversion_id.0,
+        subject.occurred_at,
+    )
+    .execute(work.connection())
+    .await?;
+    Ok(())
+}
+
+/// Has conversions looked at again that clicks which arrived late may claim.
+///
+/// # Errors
+/// Only if the database is away.
+pub async fn reconsider_clicks(engine: &Engine, clicks: &[crate::click::Click]) -> Result<()> {
+    let partner_ids: Vec<String> = clicks.iter().map(|click| click.partner_id.to_string()).collect();
+    let times: Vec<DateTime<Utc>> = clicks.iter().map(|click| click.clicked_at).collect();
+    let hours: Vec<i32> = clicks.iter().map(|click| i32::try_from(click.window_hours).unwrap_or(i32::MAX)).collect();
+    let reconsidered = sqlx::query!(
+        "insert into attribution_rechecks (conversion_id)
+         select distinct conversion_id
+         from unnest($1::text[], $2::timestamptz[], $3::int[]) as click (partner_id, clicked_at, hours)
+         join conversions c on c.partner_id = click.partner_id
+                               and c.occurred_at between click.clicked_at and click.clicked_at + make_interval(hours => click.hours)
+         where c.state in ('attributed', 'unattributed', 'expired', 'held')",
+        &partner_ids,
+        &times,
+        &hours,
+    )
+    .execute(&engine.db)
+    .await?;
+    if reconsidered.rows_affected() > 0 {
+        engine.work.notify_one();
+    }
+    Ok(())
+}
+
+/// Looks again at one conversion that something became known about; tells whether there was one.
+pub async fn recheck_one(engine: &Engine) -> Result<bool> {
+    let mut work = Work::begin(engine).await?;
+    let due = sqlx::query_scalar!(
+        r#"delete from attribution_rechecks
+           where attribution_recheck_id = (select attribution_recheck_id from attribution_rechecks order by 1 limit 1 for update skip locked)
+           returning conversion_id as "conversion_id: ConversionId""#,
     )
     .fetch_optional(work.connection())
     .await?;
-    Ok(code)
-}
-
-async fn code_by_name(work: &mut Work<'_>, name: &str) -> Result<Option<CodeOwner>> {
-    let code = sqlx::query_as!(
-        CodeOwner,
-        r#"select referral_code, partner_id as "partner_id: PartnerId", site_id as "site_id: SiteId", developer_id as "developer_id: DeveloperId"
-           from referral_codes where referral_code = $1 or alias = $1"#,
-        name,
+    let Some(conversion_id) = due else { return Ok(false) };
+    commission::lock_developers(&mut work, conversion_id).await?;
+    let before = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId", state as "state: ConversionState" from conversions where conversion_id = $1 for update"#,
+        conversion_id.0,
     )
-    .fetch_optional(work.connection())
+    .fetch_one(work.connection())
     .await?;
-    Ok(code)
+    let state = attribute(&mut work, conversion_id).await?;
+    settle(&mut work, conversion_id, &before.partner_id, before.state, state).await?;
+    work.commit().await?;
+    Ok(true)
 }
 
-/// Tries one unattributed conversion that is due again; tells whether there was one.
+/// Looks again at one unattributed conversion whose time has come; tells whether there was one.
 pub async fn retry_one(engine: &Engine) -> Result<bool> {
     let mut work = Work::begin(engine).await?;
     let now = work.now();
     let due = sqlx::query!(
-        r#"select conversion_id as "conversion_id: ConversionId", partner_id as "partner_id: PartnerId"
+        r#"select conversion_id as "conversion_id: ConversionId", partner_id as "partner_id: PartnerId", state as "state: ConversionState"
            from conversions
            where state = 'unattributed' and retry_at <= $1
            order by retry_at
@@ -212,28 +235,69 @@ pub async fn retry_one(engine: &Engine) -> Result<bool> {
     .await?;
     let Some(due) = due else { return Ok(false) };
     let state = attribute(&mut work, due.conversion_id).await?;
-    if state == ConversionState::Attributed {
-        commission::rate(&mut work, due.conversion_id, commission::Cause::Conversion).await?;
-        work.counts(&due.partner_id).conversions_unattributed -= 1;
-    }
-    if state != ConversionState::Unattributed {
-        work.announce(LiveEvent::Conversion { conversion_id: due.conversion_id, partner_id: due.partner_id });
-    }
+    settle(&mut work, due.conversion_id, &due.partner_id, due.state, state).await?;
     work.commit().await?;
     Ok(true)
 }
 
-/// The developer behind a claim, for successes: by click id, else by referral code; `None` if neither is known.
-pub async fn developer_of(work: &mut Work<'_>, partner_id: &PartnerId, claim: &domain::conversion::Claim) -> Result<Option<DeveloperId>> {
+/// Rates what a changed attribution lets earn, counts it, and tells the browsers.
+pub(crate) async fn settle(
+    work: &mut Work<'_>,
+    conversion_id: ConversionId,
+    partner_id: &PartnerId,
+    before: ConversionState,
+    after: ConversionState,
+) -> Result<()> {
+    let is_attributed = |state| matches!(state, ConversionState::Attributed | ConversionState::Held);
+    if is_attributed(after) {
+        let rated = commission::rate(work, conversion_id, commission::Cause::Conversion).await?;
+        tracing::debug!(conversion.id = %conversion_id, held = matches!(rated, Rated::Held(_)), "conversion looked at again");
+        if !is_attributed(before) {
+            work.counts(partner_id).conversions_unattributed -= 1;
+        }
+    }
+    if after != ConversionState::Unattributed {
+        work.announce(LiveEvent::Conversion { conversion_id, partner_id: partner_id.clone() });
+    }
+    Ok(())
+}
+
+/// The developer behind a claim, for successes: by click id, by referral code, else by the customer's sessions; `None` if
+/// none of them leads to one.
+pub async fn developer_of(work: &mut Work<'_>, partner_id: &PartnerId, claim: &Claim) -> Result<Option<DeveloperId>> {
     let code = if let Some(text) = &claim.click_token {
         match ClickToken::verify(text, &work.engine.keys.click_mac) {
-            Ok(token) => code_by_digest(work, token.code_digest).await?,
+            Ok(token) => code_by_digest(work.connection(), token.code_digest).await?,
             Err(_) => None,
         }
     } else if let Some(name) = &claim.referral_code {
-        code_by_name(work, name).await?
+        code_by_name(work.connection(), name).await?
+    } else if let Some(name) = last_code_of_customer(work, partner_id, claim.session_id, claim.user_identifier.as_deref()).await? {
+        code_by_name(work.connection(), &name).await?
     } else {
         None
     };
     Ok(code.filter(|code| code.partner_id == *partner_id).map(|code| code.developer_id))
+}
+
+async fn last_code_of_customer(
+    work: &mut Work<'_>,
+    partner_id: &PartnerId,
+    session_id: Option<SessionId>,
+    user_identifier: Option<&str>,
+) -> Result<Option<String>> {
+    let code = sqlx::query_scalar!(
+        "select referral_code
+         from clicks
+         where partner_id = $1 and not bot
+               and session_id in (select session_id from customer_sessions where partner_id = $1 and user_identifier = $2 union all select $3)
+         order by clicked_at desc, click_id desc
+         limit 1",
+        partner_id.as_str(),
+        user_identifier,
+        session_id.map(|id| id.0),
+    )
+    .fetch_optional(work.connection())
+    .await?;
+    Ok(code)
 }

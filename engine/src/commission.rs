@@ -2,21 +2,29 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    CommissionId, ConversionId, Currency, DeveloperId, PartnerId,
-    commission::{RateableConversion, RateableSuccess, Rating},
+    CommissionId, ConversionId, DeveloperId, PartnerId,
+    commission::{RateableConversion, RateableSuccess, Rating, Unrateable},
+    conversion::ConversionState,
+    exchange::ExchangeRate,
     ledger::{Transaction, TransactionKind},
-    partner::Partner,
+    partner::Terms,
 };
 use rust_decimal::Decimal;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 
 use crate::{
-    Engine, Error, Result,
+    Error, Result,
     conversion::currency,
+    exchange,
     ledger::{self, Component, Posting},
     partner,
     work::Work,
 };
+
+mod approval;
+mod explain;
+pub use approval::{approve_due, approve_loop, hold, release};
+pub use explain::{Amounts, Explanation, explain};
 
 /// Why a conversion is rated (again); it names the ledger's transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,37 +34,70 @@ pub enum Cause {
     Success,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rated {
+    Booked(Rating),
+    /// Nothing is booked until what is missing is there.
+    Held(String),
+}
+
 /// Rates the conversion with the terms in force when it happened and books the difference to what is booked. A second
-/// call books nothing.
+/// call books nothing. Without the exchange rate that it takes, the conversion is held and says so.
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no such conversion, or no terms were in force.
-pub async fn rate(work: &mut Work<'_>, conversion_id: ConversionId, cause: Cause) -> Result<Rating> {
+pub async fn rate(work: &mut Work<'_>, conversion_id: ConversionId, cause: Cause) -> Result<Rated> {
     lock_developers(work, conversion_id).await?;
-    sqlx::query!("select from conversions where conversion_id = $1 for update", conversion_id.0).fetch_one(work.connection()).await?;
-    let Inputs { partner, terms, conversion, successes } = inputs(work.connection(), conversion_id).await?;
-    let rating = domain::commission::rate(&conversion, &terms, &partner.success_metrics, &successes)
-        .map_err(|error| Error::invalid("amount", error))?;
-
-    let commission_id = save(work, conversion_id, &partner.partner_id, &rating, &terms).await?;
-    let parts = [(Component::Commission, rating.final_minor), (Component::Bonus, rating.bonus_minor)];
-    for (component, target_minor) in parts {
-        let booked_minor = ledger::booked(work.connection(), conversion_id, component).await?;
-        let difference = target_minor - booked_minor.unwrap_or(0);
-        let kind = match (cause, booked_minor, component) {
-            (Cause::Reversal, Some(_), _) => TransactionKind::Reversal,
-            (_, Some(_), _) => TransactionKind::Adjustment,
-            (_, None, Component::Commission) => TransactionKind::Commission,
-            (_, None, Component::Bonus) => TransactionKind::Bonus,
-        };
-        let Some(transaction) = Transaction::held(kind, difference) else { continue };
-        let receipt = serde_json::to_value(&rating.receipt)?;
-        let posting =
-            Posting { component, partner_id: &partner.partner_id, conversion_id, commission_id, currency: rating.currency, receipt };
-        ledger::append(work, &posting, &transaction).await?;
-        work.sums(&partner.partner_id, rating.currency).commission_minor += difference;
+    let now = work.now();
+    let inputs = inputs(work.connection(), conversion_id, now, Lock::ForUpdate).await?;
+    let rating = match inputs.rate() {
+        Ok(rating) => rating,
+        Err(missing @ Unrateable::NoExchangeRate { .. }) => {
+            mark(work, conversion_id, ConversionState::Held, Some(missing.to_string())).await?;
+            return Ok(Rated::Held(missing.to_string()));
+        }
+        Err(error) => return Err(Error::invalid("amount", error)),
+    };
+    if inputs.state == ConversionState::Held {
+        mark(work, conversion_id, ConversionState::Attributed, None).await?;
     }
-    Ok(rating)
+
+    let saved = save(work, conversion_id, &rating, &inputs).await?;
+    let booked = ledger::booked(work.connection(), conversion_id).await?;
+    let receipt = serde_json::to_value(&rating.receipt)?;
+    let parts = [
+        (Component::Commission, rating.final_minor, booked.commission_minor),
+        (Component::Bonus, rating.bonus_minor, booked.bonus_minor),
+    ];
+    let mut postings = Vec::new();
+    for (component, target_minor, booked_minor) in parts {
+        let difference = target_minor - booked_minor.unwrap_or(0);
+        let kind = kind_of(cause, component, booked_minor.is_none());
+        let transaction = if saved.approved { Transaction::earned(kind, difference) } else { Transaction::held(kind, difference) };
+        let Some(transaction) = transaction else { continue };
+        postings.push(Posting {
+            transaction,
+            component,
+            partner_id: inputs.partner_id.clone(),
+            currency: rating.currency,
+            conversion_id: Some(conversion_id),
+            commission_id: Some(saved.commission_id),
+            payout_id: None,
+            receipt: receipt.clone(),
+        });
+        work.sums(&inputs.partner_id, rating.currency).commission_minor += difference;
+    }
+    ledger::append(work, &postings).await?;
+    Ok(Rated::Booked(rating))
+}
+
+fn kind_of(cause: Cause, component: Component, first: bool) -> TransactionKind {
+    match (first, cause, component) {
+        (true, _, Component::Bonus) => TransactionKind::Bonus,
+        (true, ..) => TransactionKind::Commission,
+        (false, Cause::Reversal, _) => TransactionKind::Reversal,
+        (false, ..) => TransactionKind::Adjustment,
+    }
 }
 
 /// [`rate`], unless the conversion has no attribution and so earns nothing.
@@ -71,35 +112,70 @@ pub async fn rate_if_attributed(work: &mut Work<'_>, conversion_id: ConversionId
     Ok(())
 }
 
-/// Everything that a rating depends on.
-pub struct Inputs {
-    pub partner: Partner,
-    pub terms: domain::partner::Terms,
-    pub conversion: RateableConversion,
-    pub successes: Vec<RateableSuccess>,
+async fn mark(work: &mut Work<'_>, conversion_id: ConversionId, state: ConversionState, reason: Option<String>) -> Result<()> {
+    sqlx::query!("update conversions set state = $2, state_reason = $3 where conversion_id = $1", conversion_id.0, state as _, reason)
+        .execute(work.connection())
+        .await?;
+    Ok(())
 }
 
-/// Reads what a rating depends on; the same rows give the same rating at any time.
-pub async fn inputs(connection: &mut PgConnection, conversion_id: ConversionId) -> Result<Inputs> {
+/// Everything that a rating depends on.
+pub struct Inputs {
+    pub partner_id: PartnerId,
+    pub state: ConversionState,
+    pub terms: Terms,
+    pub conversion: RateableConversion,
+    pub successes: Vec<RateableSuccess>,
+    /// Of each touch that shares in the credit, in their order.
+    pub shares: Vec<Decimal>,
+    /// The rate of the first rating, which later ones keep; `None` if none is needed, or none is known.
+    pub exchange: Option<ExchangeRate>,
+}
+
+impl Inputs {
+    /// # Errors
+    /// As [`domain::commission::rate`].
+    pub fn rate(&self) -> Result<Rating, Unrateable> {
+        domain::commission::rate(&self.conversion, &self.terms, &self.successes, self.exchange.as_ref())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    ForUpdate,
+    None,
+}
+
+/// Reads what a rating depends on; the same rows give the same rating at any time. Exchange rates count that were known
+/// at `known_at`.
+pub async fn inputs(connection: &mut PgConnection, conversion_id: ConversionId, known_at: DateTime<Utc>, lock: Lock) -> Result<Inputs> {
+    if lock == Lock::ForUpdate {
+        // In a statement of its own, so that the next one sees what was committed while this one waited.
+        sqlx::query!("select from conversions where conversion_id = $1 for update", conversion_id.0).fetch_optional(&mut *connection).await?;
+    }
     let row = sqlx::query!(
-        r#"select partner_id as "partner_id: PartnerId", occurred_at, value_minor, reversed_minor, currency from conversions where conversion_id = $1"#,
+        r#"select partner_id as "partner_id: PartnerId", occurred_at, value_minor, reversed_minor, c.currency, c.state as "state: ConversionState",
+                  m.exchange_rate as "exchange_rate: Json<ExchangeRate>",
+                  coalesce((select array_agg(share order by position) from attributions a where a.conversion_id = c.conversion_id), '{}')
+                      as "shares!: Vec<Decimal>"
+           from conversions c left join (select conversion_id, exchange_rate from commissions) m using (conversion_id)
+           where conversion_id = $1"#,
         conversion_id.0,
     )
     .fetch_optional(&mut *connection)
     .await?
     .ok_or_else(|| Error::not_found(format!("conversion `{conversion_id}`")))?;
-    let partner = partner::find(connection, &row.partner_id).await?;
     let terms = partner::terms_at(connection, &row.partner_id, row.occurred_at).await?;
     let successes = sqlx::query_as!(
         RateableSuccess,
         "select metric_id, occurred_at, verified_at, expires_at
          from success_events
-         where partner_id = $2 and developer_id in (select developer_id from attributions where conversion_id = $1)
+         where partner_id = $2 and state <> 'rejected' and developer_id in (select developer_id from attributions where conversion_id = $1)
          order by success_event_id",
         conversion_id.0,
         row.partner_id.as_str(),
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
     let conversion = RateableConversion {
         occurred_at: row.occurred_at,
@@ -107,32 +183,51 @@ pub async fn inputs(connection: &mut PgConnection, conversion_id: ConversionId) 
         reversed_minor: row.reversed_minor,
         currency: currency(&row.currency)?,
     };
-    Ok(Inputs { partner, terms, conversion, successes })
+    let payout_currency = terms.values.payout_currency;
+    let exchange = match row.exchange_rate {
+        Some(pinned) => Some(pinned.0),
+        None if conversion.currency == payout_currency => None,
+        None => exchange::rate_on(connection, conversion.currency, payout_currency, row.occurred_at.date_naive(), known_at).await?,
+    };
+    Ok(Inputs { partner_id: row.partner_id, state: row.state, terms, conversion, successes, shares: row.shares, exchange })
 }
 
-async fn save(
-    work: &mut Work<'_>,
-    conversion_id: ConversionId,
-    partner_id: &PartnerId,
-    rating: &Rating,
-    terms: &domain::partner::Terms,
-) -> Result<CommissionId> {
+struct Saved {
+    commission_id: CommissionId,
+    /// Its hold period is over: what is booked now is earned at once.
+    approved: bool,
+}
+
+/// Writes the present rating, and each touch's part of it.
+async fn save(work: &mut Work<'_>, conversion_id: ConversionId, rating: &Rating, inputs: &Inputs) -> Result<Saved> {
     let commission_id: CommissionId = work.engine.new_id();
     let now = work.now();
-    let hold_until = rating.receipt.occurred_at + TimeDelta::days(i64::from(terms.values.hold_period_days));
-    let saved = sqlx::query_scalar!(
-        r#"insert into commissions as c (commission_id, conversion_id, partner_id, partner_terms_id, currency, base_minor, multiplier, final_minor, bonus_minor,
-                                         receipt, hold_until, created_at, rated_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+    let hold_until = rating.receipt.occurred_at + TimeDelta::days(i64::from(inputs.terms.values.hold_period_days));
+    let total_minor = rating.final_minor + rating.bonus_minor;
+    let parts = domain::attribution::split_minor(total_minor, &inputs.shares);
+    let reversed = inputs.conversion.value_minor > 0 && inputs.conversion.reversed_minor == inputs.conversion.value_minor;
+    let saved = sqlx::query!(
+        r#"with parts as (
+               update attributions a set commission_minor = part.amount_minor
+               from unnest($15::bigint[]) with ordinality as part (amount_minor, nth)
+               where a.conversion_id = $2 and a.commission_minor <> part.amount_minor
+                     and part.nth = (select count(*) from attributions b where b.conversion_id = $2 and b.position <= a.position)
+           )
+           insert into commissions as c (commission_id, conversion_id, partner_id, partner_terms_id, value_currency, currency, exchange_rate, base_minor,
+                                         multiplier, final_minor, bonus_minor, receipt, state, hold_until, created_at, rated_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $16, $13, $14, $14)
            on conflict on constraint commissions_conversion_id_key do update
            set base_minor = excluded.base_minor, multiplier = excluded.multiplier, final_minor = excluded.final_minor,
-               bonus_minor = excluded.bonus_minor, receipt = excluded.receipt, rated_at = excluded.rated_at
-           returning commission_id as "commission_id: CommissionId""#,
+               bonus_minor = excluded.bonus_minor, receipt = excluded.receipt, rated_at = excluded.rated_at,
+               state = case when excluded.state = 'reversed' then 'reversed' else c.state end
+           returning commission_id as "commission_id: CommissionId", approved_at is not null as "approved!""#,
         commission_id.0,
         conversion_id.0,
-        partner_id.as_str(),
-        terms.partner_terms_id.0,
+        inputs.partner_id.as_str(),
+        inputs.terms.partner_terms_id.0,
+        inputs.conversion.currency.code(),
         rating.currency.code(),
+        rating.receipt.exchange_rate.as_ref().map(Json) as _,
         rating.base_minor,
         rating.multiplier,
         rating.final_minor,
@@ -140,10 +235,12 @@ async fn save(
         serde_json::to_value(&rating.receipt)?,
         hold_until,
         now,
+        &parts,
+        if reversed { "reversed" } else { "pending" },
     )
     .fetch_one(work.connection())
     .await?;
-    Ok(saved)
+    Ok(Saved { commission_id: saved.commission_id, approved: saved.approved })
 }
 
 /// Holds back others that record successes of, or rate for, this developer until the end of this unit of work.
@@ -164,70 +261,4 @@ pub async fn lock_developers(work: &mut Work<'_>, conversion_id: ConversionId) -
         lock_developer(work, developer_id).await?;
     }
     Ok(())
-}
-
-/// A commission as it stands, with its receipt and what the ledger holds for it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Explanation {
-    pub commission_id: CommissionId,
-    pub conversion_id: ConversionId,
-    pub partner_id: PartnerId,
-    pub currency: Currency,
-    pub state: String,
-    pub hold_until: DateTime<Utc>,
-    pub saved: Amounts,
-    pub booked: Amounts,
-    /// Rated anew from the events.
-    pub derived: Rating,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Amounts {
-    pub final_minor: i64,
-    pub bonus_minor: i64,
-}
-
-impl Explanation {
-    /// The saved amounts, the ledger's and the derived ones are the same.
-    pub fn agrees(&self) -> bool {
-        self.saved == self.booked && self.saved == Amounts { final_minor: self.derived.final_minor, bonus_minor: self.derived.bonus_minor }
-    }
-}
-
-/// Derives a commission again from its events. `id` is the commission's, its conversion's, or the partner's external id.
-///
-/// # Errors
-/// [`Error::NotFound`] if there is none.
-pub async fn explain(engine: &Engine, id: &str) -> Result<Explanation> {
-    let mut connection = engine.db.acquire().await?;
-    let row = sqlx::query!(
-        r#"select commission_id as "commission_id: CommissionId", conversion_id as "conversion_id: ConversionId",
-                  commissions.partner_id as "partner_id: PartnerId", commissions.currency, commissions.state, hold_until, final_minor, bonus_minor,
-                  multiplier as "multiplier: Decimal"
-           from commissions join conversions using (conversion_id)
-           where commission_id::text = $1 or conversion_id::text = $1 or external_event_id = $1
-           order by rated_at desc
-           limit 1"#,
-        id,
-    )
-    .fetch_optional(&mut *connection)
-    .await?
-    .ok_or_else(|| Error::not_found(format!("commission `{id}`")))?;
-    let Inputs { partner, terms, conversion, successes } = inputs(&mut connection, row.conversion_id).await?;
-    let derived = domain::commission::rate(&conversion, &terms, &partner.success_metrics, &successes).map_err(Error::internal)?;
-    let booked = Amounts {
-        final_minor: ledger::booked(&mut connection, row.conversion_id, Component::Commission).await?.unwrap_or(0),
-        bonus_minor: ledger::booked(&mut connection, row.conversion_id, Component::Bonus).await?.unwrap_or(0),
-    };
-    Ok(Explanation {
-        commission_id: row.commission_id,
-        conversion_id: row.conversion_id,
-        partner_id: row.partner_id,
-        currency: currency(&row.currency)?,
-        state: row.state,
-        hold_until: row.hold_until,
-        saved: Amounts { final_minor: row.final_minor, bonus_minor: row.bonus_minor },
-        booked,
-        derived,
-    })
 }

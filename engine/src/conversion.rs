@@ -6,7 +6,12 @@ use domain::{
     live::LiveEvent,
 };
 
-use crate::{Error, Result, attribution, commission, reversal, work::Work};
+use crate::{
+    Error, Result, attribution,
+    commission::{self, Rated},
+    reversal,
+    work::Work,
+};
 
 /// How far an event's time may lie ahead of ours.
 const CLOCK_SKEW: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
@@ -62,14 +67,15 @@ pub async fn record(work: &mut Work<'_>, new: &NewConversion, source: Source, de
         return Ok(Recorded::Duplicate(earlier));
     }
 
-    let state = attribution::attribute(work, conversion_id).await?;
+    let mut state = attribution::attribute(work, conversion_id).await?;
     reversal::apply_waiting(work, conversion_id, &new.partner_id, &new.external_event_id).await?;
-    if state == ConversionState::Attributed {
-        commission::rate(work, conversion_id, commission::Cause::Conversion).await?;
+    let attributed = state == ConversionState::Attributed;
+    if attributed && let Rated::Held(_) = commission::rate(work, conversion_id, commission::Cause::Conversion).await? {
+        state = ConversionState::Held;
     }
     let counts = work.counts(&new.partner_id);
     counts.conversions += 1;
-    counts.conversions_unattributed += i64::from(state != ConversionState::Attributed);
+    counts.conversions_unattributed += i64::from(!attributed);
     work.sums(&new.partner_id, new.value.currency).value_minor += new.value.amount_minor;
     work.announce(LiveEvent::Conversion { conversion_id, partner_id: new.partner_id.clone() });
     Ok(Recorded::New(conversion_id, state))

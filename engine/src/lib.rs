@@ -3,6 +3,7 @@
 //! [`Engine`] holds the handles that every workflow needs. Functions that change something take the
 //! [`Principal`](domain::auth::Principal) who asks and authorise it themselves. Status codes, headers and HTML are absent here.
 
+pub mod access;
 pub mod agent;
 pub mod analysis;
 pub mod api_token;
@@ -15,6 +16,7 @@ pub mod commission;
 pub mod conversion;
 pub mod dashboard;
 pub mod error;
+pub mod exchange;
 pub mod history;
 pub mod ip_hash;
 pub mod ledger;

@@ -21,10 +21,10 @@ pub async fn record_verified(
     verified_by: &str,
     delivery: Option<WebhookDeliveryId>,
 ) -> Result<Recorded> {
-    let partner = partner::find(work.connection(), &new.partner_id).await?;
-    let metric = partner
+    let terms = partner::terms_at(work.connection(), &new.partner_id, new.occurred_at).await?;
+    let metric = terms
         .metric(&new.metric_id)
-        .ok_or_else(|| Error::invalid("metric", format!("`{}` is none of {}'s metrics", new.metric_id, partner.display_name)))?;
+        .ok_or_else(|| Error::invalid("metric", format!("`{}` is none of {}'s metrics", new.metric_id, new.partner_id)))?;
     if let Some(missing) =
         metric.required_data.iter().find(|key| !new.evidence.get(*key).is_some_and(|value| value.is_string() || value.is_number()))
     {
@@ -39,8 +39,8 @@ pub async fn record_verified(
     let now = work.now();
     let inserted = sqlx::query!(
         "insert into success_events (success_event_id, partner_id, external_event_id, developer_id, metric_id, occurred_at, received_at, value_minor, currency,
-                                     evidence, verified_at, verified_by, expires_at, webhook_delivery_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $7, $11, $12, $13)
+                                     evidence, verified_at, verified_by, expires_at, webhook_delivery_id, state, source)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $7, $11, $12, $13, 'verified', 'webhook')
          on conflict on constraint success_events_partner_id_external_event_id_key do nothing",
         success_event_id.0,
         new.partner_id.as_str(),

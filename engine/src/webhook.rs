@@ -17,7 +17,7 @@ use domain::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Engine, Error, Result, audit,
+    Engine, Error, Result, attribution, audit,
     conversion::{self, Recorded},
     partner, reversal, success,
     work::Work,
@@ -289,7 +289,9 @@ pub async fn replay(engine: &Engine, who: &Principal, id: WebhookDeliveryId) -> 
 /// Processes deliveries, and unattributed conversions that are due again, for as long as the process lives.
 pub async fn work_loop(engine: Engine) {
     loop {
-        let worked = async { Ok::<_, Error>(work_one(&engine).await? || crate::attribution::retry_one(&engine).await?) };
+        let worked = async {
+            Ok::<_, Error>(work_one(&engine).await? || attribution::recheck_one(&engine).await? || attribution::retry_one(&engine).await?)
+        };
         match worked.await {
             Ok(true) => {
                 // there may be more than one worker's share

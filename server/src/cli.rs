@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use domain::{auth::Role, money::Money};
 use engine::Engine;
 
-use crate::{admin, serve, settings::Installation, simulate};
+use crate::{admin, eval, serve, settings::Installation, simulate};
 
 /// What a command ends with: its exit code, or an error that is printed with its causes.
 pub type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
@@ -37,6 +37,8 @@ enum Command {
     },
     /// Analyse a project folder and print the result as JSON
     Analyze { path: PathBuf },
+    /// Measure the intelligence on files, without database or network
+    Eval(eval::EvalArgs),
     /// Sites of developers
     #[command(subcommand)]
     Sites(admin::SitesCommand),
@@ -122,6 +124,9 @@ fn run_command(command: Command) -> Outcome {
         println!("{}", serde_json::to_string_pretty(&analysis)?);
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::Eval(args) = command {
+        return eval::run(args);
+    }
     serve::start_logging(matches!(command, Command::Serve(_)));
     // The private services are started from this thread, since they end with the thread that started them.
     let installation = Installation::find()?;
@@ -138,7 +143,7 @@ async fn run_connected(command: Command, installation: &Installation) -> Outcome
     let engine = installation.connect().await?;
     engine::MIGRATOR.run(&engine.db).await?;
     match command {
-        Command::Serve(_) | Command::Analyze { .. } => unreachable!("handled before"),
+        Command::Serve(_) | Command::Analyze { .. } | Command::Eval(_) => unreachable!("handled before"),
         Command::Migrate => println!("the schema is up to date"),
         Command::Partners(PartnersCommand::Import { folder }) => println!("{}", engine::partner::import_files(&engine, &folder).await?),
         Command::Ledger(LedgerCommand::Verify) => return verify(&engine).await,

@@ -9,6 +9,7 @@ mod auth;
 mod cli;
 mod demo;
 mod embed;
+mod eval;
 mod events;
 mod health;
 mod html;

@@ -152,7 +152,7 @@ pub async fn add_terms(partner_id: String, terms: TermsForm) -> Result<i32, AppE
     let page = format!("/partners/{partner_id}");
     let saved = async {
         let (values, effective_from) = read_terms(&terms, engine.now())?;
-        engine::partner::add_terms(&engine, &who, &partner_id, values, effective_from).await.map_err(AppError::from)
+        engine::partner::add_terms(&engine, &who, &partner_id, values, None, effective_from).await.map_err(AppError::from)
     };
     let added = saved.await.inspect_err(|_| super::request::keep_draft(TERMS_DRAFT, &page, &terms))?;
     super::request::lead_plain_form_to(&format!("{page}?done=terms"));

@@ -217,6 +217,7 @@ fn state_of(conversion: &RecentConversion) -> (Tone, String) {
         (ConversionState::Unattributed, _) => (Tone::Warning, "unattributed".to_owned()),
         (ConversionState::Expired, _) => (Tone::Neutral, "expired".to_owned()),
         (ConversionState::Refused, _) => (Tone::Bad, "refused".to_owned()),
+        (ConversionState::Held, _) => (Tone::Warning, "held".to_owned()),
         (ConversionState::Attributed, None) => (Tone::Accent, "attributed".to_owned()),
         (ConversionState::Attributed, Some(state)) => {
             let tone = match state {

@@ -49,6 +49,11 @@ fn check_priors(priors: &Priors) -> Result<(), Invalid> {
     check_decimal("priors.success_multiplier", priors.success_multiplier, Decimal::new(1, 1)..=Decimal::from(100))
 }
 
+/// Finds the first metric that is out of its bounds, as (key, what was expected).
+pub fn invalid_metrics(metrics: &[SuccessMetric]) -> Option<(String, String)> {
+    check_metrics(metrics).err()
+}
+
 fn check_metrics(metrics: &[SuccessMetric]) -> Result<(), Invalid> {
     check_count("success_metrics", metrics.len())?;
     let mut ids = HashSet::new();

@@ -12,6 +12,7 @@ mod url_template;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+pub use check::invalid_metrics;
 pub use edit::{PartnerEdit, PartnerSecret, SecretPurpose};
 pub use file::{InvalidPartnerFile, PartnerFile};
 pub use terms::{Terms, TermsValues};

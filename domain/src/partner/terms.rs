@@ -1,10 +1,14 @@
 //! Terms: the rates and windows in force from a time on.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::{Currency, PartnerId, PartnerTermsId};
+use super::SuccessMetric;
+use crate::{
+    Currency, PartnerId, PartnerTermsId,
+    attribution::{Model, Policy},
+};
 
 /// The rates and windows in force from a time on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +27,20 @@ pub struct TermsValues {
     #[serde(default = "default_adjustment_window_days")]
     pub adjustment_window_days: u32,
     pub payout_currency: Currency,
+    /// How credit is shared among the clicks that led to a conversion.
+    #[serde(default = "default_attribution_model")]
+    pub attribution_model: Model,
+    /// A conversion sooner after its click than this was not made by a person.
+    #[serde(default)]
+    pub attribution_minimum_seconds: u32,
+    /// In minor units of the payout currency; a statement below it is carried forward.
+    #[serde(default)]
+    pub minimum_payout_minor: i64,
 }
 
+fn default_attribution_model() -> Model {
+    Model::LastTouch
+}
 fn default_multiplier_cap() -> Decimal {
     Decimal::from(3)
 }
@@ -58,6 +74,15 @@ impl TermsValues {
         if self.attribution_window_hours == 0 || self.attribution_window_hours > 87_600 {
             return Some(("attribution_window_hours", format!("`{}` must be from 1 to 87600", self.attribution_window_hours)));
         }
+        if i64::from(self.attribution_minimum_seconds) >= i64::from(self.attribution_window_hours) * 3600 {
+            return Some((
+                "attribution_minimum_seconds",
+                format!("`{}` must be less than the attribution window", self.attribution_minimum_seconds),
+            ));
+        }
+        if !(0..=1_000_000_000_000).contains(&self.minimum_payout_minor) {
+            return Some(("minimum_payout_minor", format!("`{}` must be from 0 to a million millions", self.minimum_payout_minor)));
+        }
         if self.hold_period_days > 3650 {
             return Some(("hold_period_days", format!("`{}` must be at most 3650", self.hold_period_days)));
         }
@@ -65,6 +90,15 @@ impl TermsValues {
             return Some(("adjustment_window_days", format!("`{}` must be at most 3650", self.adjustment_window_days)));
         }
         None
+    }
+
+    /// The rules of who may claim a conversion.
+    pub fn attribution_policy(&self) -> Policy {
+        Policy {
+            model: self.attribution_model,
+            window: Duration::hours(i64::from(self.attribution_window_hours)),
+            minimum: Duration::seconds(i64::from(self.attribution_minimum_seconds)),
+        }
     }
 }
 
@@ -77,6 +111,14 @@ pub struct Terms {
     pub effective_from: DateTime<Utc>,
     #[serde(flatten)]
     pub values: TermsValues,
+    /// What each success multiplies by is money, so that a change of it is a new version, too.
+    pub success_metrics: Vec<SuccessMetric>,
+}
+
+impl Terms {
+    pub fn metric(&self, id: &str) -> Option<&SuccessMetric> {
+        self.success_metrics.iter().find(|metric| metric.id == id)
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +135,9 @@ mod tests {
             hold_period_days: 30,
             adjustment_window_days: 90,
             payout_currency: Currency::USD,
+            attribution_model: Model::LastTouch,
+            attribution_minimum_seconds: 0,
+            minimum_payout_minor: 0,
         }
     }
 
@@ -124,6 +169,8 @@ mod tests {
         assert_eq!(key(|terms| terms.success_bonus_rate = Decimal::TWO), "success_bonus_rate");
         assert_eq!(key(|terms| terms.multiplier_cap = Decimal::new(99, 2)), "multiplier_cap");
         assert_eq!(key(|terms| terms.attribution_window_hours = 0), "attribution_window_hours");
+        assert_eq!(key(|terms| terms.attribution_minimum_seconds = 24 * 3600), "attribution_minimum_seconds");
+        assert_eq!(key(|terms| terms.minimum_payout_minor = -1), "minimum_payout_minor");
         assert_eq!(key(|terms| terms.hold_period_days = 3651), "hold_period_days");
         assert_eq!(key(|terms| terms.adjustment_window_days = 3651), "adjustment_window_days");
     }

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{Click, DRAIN_PAUSE, Durability};
-use crate::{Engine, Result};
+use crate::{Engine, Result, attribution};
 
 /// The stream that holds clicks while Postgres is away.
 const FALLBACK: &str = "clicks:fallback";
@@ -236,8 +236,9 @@ impl Store {
         Ok(())
     }
 
-    /// Moves one batch from the fallback to Postgres; tells how many clicks it held.
-    async fn drain_batch(&self) -> Result<usize> {
+    /// Moves one batch from the fallback to Postgres, and has conversions looked at again that it may change; tells how
+    /// many clicks it held.
+    async fn drain_batch(&self, engine: &Engine) -> Result<usize> {
         let mut redis = self.redis.clone();
         let waiting: StreamRangeReply = redis.xrange_count(FALLBACK, "-", "+", DRAIN_LENGTH).await?;
         if waiting.ids.is_empty() {
@@ -249,6 +250,7 @@ impl Store {
             clicks.push(serde_json::from_str(&text)?);
         }
         self.insert_again(&clicks).await?;
+        attribution::reconsider_clicks(engine, &clicks).await?;
         let ids: Vec<&str> = waiting.ids.iter().map(|entry| entry.id.as_str()).collect();
         let _: i64 = redis.xdel(FALLBACK, &ids).await?;
         Ok(clicks.len())
@@ -266,7 +268,7 @@ pub async fn drain(engine: Engine) {
         }
         if !store.postgres_is_away() {
             loop {
-                match store.drain_batch().await {
+                match store.drain_batch(&engine).await {
                     Ok(0) => break,
                     Ok(clicks) => {
                         tracing::info!(clicks, "moved clicks from the fallback to Postgres");

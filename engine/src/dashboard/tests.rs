@@ -26,8 +26,8 @@ async fn metrics_at(engine: &Engine, now: &str, range: Range) -> Metrics {
 async fn add_partner(db: &PgPool, id: &str) {
     sqlx::query(
         "insert into partners (partner_id, name, display_name, description, category, homepage_url, api_base_url, auth_type, tier,
-                               integration_methods, success_metrics, webhook_events, priors, created_at, updated_at)
-         values ($1, $1, initcap($1), '', 'database', '', '', 'api_key', 1, '[]', '[]', '[]', '{}', now(), now())",
+                               integration_methods, webhook_events, priors, created_at, updated_at)
+         values ($1, $1, initcap($1), '', 'database', '', '', 'api_key', 1, '[]', '[]', '{}', now(), now())",
     )
     .bind(id)
     .execute(db)

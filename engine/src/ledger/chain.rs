@@ -26,6 +26,7 @@ pub(super) struct Sealable {
     pub partner_id: String,
     pub conversion_id: Option<Uuid>,
     pub commission_id: Option<Uuid>,
+    pub payout_id: Option<Uuid>,
     pub booked_at: DateTime<Utc>,
     pub receipt: String,
     /// `line:account:amount_minor`, joined by `;` in the order of the lines.
@@ -33,11 +34,12 @@ pub(super) struct Sealable {
 }
 
 impl Sealable {
-    /// The text that is hashed. Changing it would break every chain: a new form needs a version of its own.
+    /// The text that is hashed. Changing it would break every chain: a new form needs a version of its own. `v2` has a payout.
     pub fn canonical(&self) -> String {
         let id = |id: Option<Uuid>| id.map_or_else(String::new, |id| id.to_string());
+        let version = self.payout_id.map_or_else(|| "v1".to_owned(), |payout_id| format!("v2|{payout_id}"));
         [
-            "v1",
+            version.as_str(),
             &self.id.to_string(),
             &self.currency,
             &self.kind,
@@ -71,7 +73,7 @@ pub async fn seal_all(engine: &Engine) -> Result<usize> {
 async fn seal_batch(engine: &Engine, tx: &mut PgConnection) -> Result<usize> {
     let waiting = sqlx::query_as!(
         Sealable,
-        r#"select ledger_transaction_id as id, currency, kind, component, partner_id, conversion_id, commission_id, booked_at,
+        r#"select ledger_transaction_id as id, currency, kind, component, partner_id, conversion_id, commission_id, payout_id, booked_at,
                   receipt::text as "receipt!",
                   (select string_agg(concat_ws(':', line, account, amount_minor), ';' order by line)
                    from ledger_entries where ledger_entries.ledger_transaction_id = ledger_transactions.ledger_transaction_id) as "entries!"

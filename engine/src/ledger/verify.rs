@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use domain::{
     ConversionId,
-    commission::rate,
+    commission::Unrateable,
     ledger::{GENESIS, seal},
 };
 use futures::TryStreamExt;
 
 use super::chain::Sealable;
-use crate::{Engine, Result, commission};
+use crate::{
+    Engine, Result,
+    commission::{self, Lock},
+};
 
 /// Something that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ async fn check_chain(engine: &Engine, report: &mut Report) -> Result<()> {
     let mut chain = sqlx::query!(
         r#"select s.currency as chain_currency, s.position, s.ledger_transaction_id as sealed_id, s.previous_hash, s.hash,
                   t.ledger_transaction_id as "id?", t.currency as "currency?", t.kind as "kind?", t.component as "component?", t.partner_id as "partner_id?",
-                  t.conversion_id, t.commission_id, t.booked_at as "booked_at?", t.receipt::text as receipt,
+                  t.conversion_id, t.commission_id, t.payout_id, t.booked_at as "booked_at?", t.receipt::text as receipt,
                   (select string_agg(concat_ws(':', line, account, amount_minor), ';' order by line)
                    from ledger_entries e where e.ledger_transaction_id = s.ledger_transaction_id) as entries
            from ledger_seals s left join ledger_transactions t on t.ledger_transaction_id = s.ledger_transaction_id
@@ -70,8 +73,8 @@ async fn check_chain(engine: &Engine, report: &mut Report) -> Result<()> {
         let complete = (row.id, row.currency, row.kind, row.component, row.partner_id, row.booked_at, row.receipt);
         if let (Some(id), Some(currency), Some(kind), Some(component), Some(partner_id), Some(booked_at), Some(receipt)) = complete {
             let entries = row.entries.unwrap_or_default();
-            let (conversion_id, commission_id) = (row.conversion_id, row.commission_id);
-            let text = Sealable { id, currency, kind, component, partner_id, conversion_id, commission_id, booked_at, receipt, entries }
+            let (conversion_id, commission_id, payout_id) = (row.conversion_id, row.commission_id, row.payout_id);
+            let text = Sealable { id, currency, kind, component, partner_id, conversion_id, commission_id, payout_id, booked_at, receipt, entries }
                 .canonical();
             let previous = <[u8; 32]>::try_from(row.previous_hash.as_slice()).unwrap_or(GENESIS);
             if seal(&previous, &text).as_slice() != row.hash {
@@ -143,9 +146,11 @@ async fn check_commissions(engine: &Engine, report: &mut Report) -> Result<()> {
             report.add(subject, format!("its conversion has no attribution, yet {} + {} are booked", booked.0, booked.1));
             continue;
         }
-        let inputs = commission::inputs(&mut connection, row.conversion_id).await?;
-        let derived = match rate(&inputs.conversion, &inputs.terms, &inputs.partner.success_metrics, &inputs.successes) {
+        let inputs = commission::inputs(&mut connection, row.conversion_id, engine.now(), Lock::None).await?;
+        let derived = match inputs.rate() {
             Ok(rating) => (rating.final_minor, rating.bonus_minor),
+            // Held: nothing may be booked until the rate is there.
+            Err(Unrateable::NoExchangeRate { .. }) if booked == (0, 0) && row.commission_id.is_none() => continue,
             Err(error) => {
                 report.add(subject, error.to_string());
                 continue;

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::{PgConnection, types::Json};
 
-use super::{refresh_links, subject, terms};
+use super::{record_activity, refresh_links, subject, terms};
 use crate::{Engine, Error, Result, audit};
 
 /// 1 MiB: a partner file has some 4 kB; more was not written by a person.
@@ -96,8 +96,8 @@ fn read_text(path: &Path) -> io::Result<String> {
 async fn insert(engine: &Engine, tx: &mut PgConnection, file: &PartnerFile) -> Result<bool> {
     let inserted = sqlx::query!(
         "insert into partners (partner_id, name, display_name, description, category, homepage_url, api_base_url, auth_type, tier, active,
-                               integration_methods, success_metrics, webhook_events, priors, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
+                               integration_methods, webhook_events, priors, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)
          on conflict (partner_id) do nothing",
         file.id.as_str(),
         file.name,
@@ -110,7 +110,6 @@ async fn insert(engine: &Engine, tx: &mut PgConnection, file: &PartnerFile) -> R
         i16::from(file.tier),
         file.active,
         Json(&file.integration_methods) as _,
-        Json(&file.success_metrics) as _,
         Json(&file.webhook_events) as _,
         Json(&file.priors) as _,
         engine.now(),
@@ -122,7 +121,10 @@ async fn insert(engine: &Engine, tx: &mut PgConnection, file: &PartnerFile) -> R
     }
     let who = Principal::CommandLine;
     // Conversions may be reported for the time before the import: some terms must be in force then.
-    terms::insert(engine, tx, &who, &file.id, 1, DateTime::<Utc>::UNIX_EPOCH, &file.terms).await?;
+    terms::insert(engine, tx, &who, &file.id, 1, DateTime::<Utc>::UNIX_EPOCH, &file.terms, &file.success_metrics).await?;
+    if !file.active {
+        record_activity(tx, &file.id, engine.now(), false).await?;
+    }
     audit::record(engine, tx, &who, "partner.imported", &subject(&file.id), json!({ "before": null, "after": file })).await?;
     Ok(true)
 }

@@ -8,6 +8,7 @@ mod overview;
 mod secrets;
 mod terms;
 
+use chrono::{DateTime, Utc};
 use domain::{
     PartnerId,
     auth::Principal,
@@ -22,7 +23,7 @@ pub use overview::{Overview, TermsVersion, overview, terms_history};
 pub use secrets::{Secrets, active_secrets, list_secrets, revoke_secret, set_secret};
 pub use terms::{add_terms, list_terms, terms_at};
 
-use crate::{Engine, Error, Result, audit, referral_code};
+use crate::{Engine, Error, Result, access, audit, referral_code};
 
 /// Finds a partner, active or not.
 ///
@@ -93,6 +94,9 @@ pub async fn update(engine: &Engine, who: &Principal, partner_id: &PartnerId, ed
     )
     .execute(&mut *tx)
     .await?;
+    if after.active != before.active {
+        record_activity(&mut tx, partner_id, engine.now(), after.active).await?;
+    }
     let detail = json!({ "before": before, "after": after });
     audit::record(engine, &mut tx, who, "partner.updated", &subject(partner_id), detail).await?;
     tx.commit().await?;
@@ -113,7 +117,9 @@ async fn select(conn: &mut PgConnection, partner_id: Option<&PartnerId>, active_
                   tier,
                   active,
                   integration_methods as "integration_methods: Json<Vec<IntegrationMethod>>",
-                  success_metrics as "success_metrics: Json<Vec<SuccessMetric>>",
+                  -- as the newest terms have them
+                  coalesce((select t.success_metrics from partner_terms t where t.partner_id = partners.partner_id order by t.version desc limit 1), '[]')
+                      as "success_metrics!: Json<Vec<SuccessMetric>>",
                   webhook_events as "webhook_events: Json<Vec<WebhookEvent>>",
                   priors as "priors: Json<Priors>"
            from partners
@@ -157,6 +163,19 @@ async fn lock(tx: &mut PgConnection, partner_id: &PartnerId) -> Result<()> {
         .ok_or_else(|| not_found(partner_id))
 }
 
+/// Keeps since when a partner is active or not: what comes in is judged by the time at which it came.
+async fn record_activity(tx: &mut PgConnection, partner_id: &PartnerId, changed_at: DateTime<Utc>, active: bool) -> Result<()> {
+    sqlx::query!(
+        "insert into partner_activity (partner_id, changed_at, active) values ($1, $2, $3)",
+        partner_id.as_str(),
+        changed_at,
+        active
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Lets redirects follow a change at once. It is committed already: should this fail, they follow with the next regular refresh.
 async fn refresh_links(engine: &Engine) {
     if let Err(error) = referral_code::refresh_links(engine).await {
@@ -174,18 +193,11 @@ fn subject(partner_id: &PartnerId) -> String {
 }
 
 fn require_read(who: &Principal) -> Result<()> {
-    if who.may_read() || who.has_scope("partners:read") { Ok(()) } else { refuse(who, "see partners") }
+    if who.has_scope("partners:read") { Ok(()) } else { access::require_read(who, "see partners") }
 }
 
 fn require_operate(who: &Principal) -> Result<()> {
-    if who.may_operate() { Ok(()) } else { refuse(who, "change partners") }
-}
-
-fn refuse(who: &Principal, what: &str) -> Result<()> {
-    match who {
-        Principal::Anonymous => Err(Error::Unauthenticated),
-        _ => Err(Error::Forbidden(format!("{} may not {what}", who.actor()))),
-    }
+    access::require_operate(who, "change partners")
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ mod tests {
         partner::set_secret(&engine, &who, &supabase, SecretPurpose::Postback, None).await.unwrap();
         let mut values = list_terms(&engine, &who, &supabase).await.unwrap()[0].values.clone();
         values.commission_rate = Decimal::new(5, 1);
-        partner::add_terms(&engine, &who, &supabase, values, engine.now() + chrono::Duration::days(1)).await.unwrap();
+        partner::add_terms(&engine, &who, &supabase, values, None, engine.now() + chrono::Duration::days(1)).await.unwrap();
 
         let rows = overview(&engine, &who).await.unwrap();
         let row = rows.iter().find(|row| row.partner_id == supabase).unwrap();

@@ -3,12 +3,13 @@
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 use domain::{
     PartnerId, PartnerTermsId,
+    attribution::Model,
     auth::Principal,
-    partner::{Terms, TermsValues},
+    partner::{SuccessMetric, Terms, TermsValues, invalid_metrics},
 };
 use rust_decimal::Decimal;
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 
 use super::{lock, refresh_links, require_operate, require_read, subject};
 use crate::{Engine, Error, Result, audit};
@@ -23,13 +24,15 @@ const NOW_GRACE_SECONDS: i64 = 60;
 pub async fn terms_at(conn: &mut PgConnection, partner_id: &PartnerId, at: DateTime<Utc>) -> Result<Terms> {
     let row = sqlx::query_as!(
         Row,
-        "select partner_terms_id, partner_id, version, effective_from, commission_rate, success_bonus_rate, multiplier_cap,
-                attribution_window_hours, hold_period_days, adjustment_window_days, payout_currency
+        r#"select partner_terms_id, partner_id, version, effective_from, commission_rate, success_bonus_rate, multiplier_cap,
+                  attribution_window_hours, hold_period_days, adjustment_window_days, payout_currency,
+                  attribution_model as "attribution_model: Model", attribution_minimum_seconds, minimum_payout_minor,
+                  success_metrics as "success_metrics: Json<Vec<SuccessMetric>>"
          from partner_terms
          where partner_id = $1
            and effective_from <= $2
          order by effective_from desc
-         limit 1",
+         limit 1"#,
         partner_id.as_str(),
         at,
     )
@@ -46,11 +49,13 @@ pub async fn list_terms(engine: &Engine, who: &Principal, partner_id: &PartnerId
     require_read(who)?;
     let rows = sqlx::query_as!(
         Row,
-        "select partner_terms_id, partner_id, version, effective_from, commission_rate, success_bonus_rate, multiplier_cap,
-                attribution_window_hours, hold_period_days, adjustment_window_days, payout_currency
+        r#"select partner_terms_id, partner_id, version, effective_from, commission_rate, success_bonus_rate, multiplier_cap,
+                  attribution_window_hours, hold_period_days, adjustment_window_days, payout_currency,
+                  attribution_model as "attribution_model: Model", attribution_minimum_seconds, minimum_payout_minor,
+                  success_metrics as "success_metrics: Json<Vec<SuccessMetric>>"
          from partner_terms
          where partner_id = $1
-         order by version desc",
+         order by version desc"#,
         partner_id.as_str(),
     )
     .fetch_all(&engine.db)
@@ -58,7 +63,7 @@ pub async fn list_terms(engine: &Engine, who: &Principal, partner_id: &PartnerId
     rows.into_iter().map(Terms::try_from).collect()
 }
 
-/// Adds a version of terms that is in force from a time on. Up to 60 s in the past counts as now, since a form takes a moment to arrive;
+/// Adds a version of terms that is in force from a time on; without `success_metrics` those of the version before go on. Up to 60 s in the past counts as now, since a form takes a moment to arrive;
 /// conversions that happened before keep the terms that they had.
 ///
 /// # Errors
@@ -69,6 +74,7 @@ pub async fn add_terms(
     who: &Principal,
     partner_id: &PartnerId,
     values: TermsValues,
+    success_metrics: Option<Vec<SuccessMetric>>,
     effective_from: DateTime<Utc>,
 ) -> Result<Terms> {
     require_operate(who)?;
@@ -97,7 +103,12 @@ pub async fn add_terms(
         Err(Error::NotFound { .. }) => None,
         Err(error) => return Err(error),
     };
-    let after = insert(engine, &mut tx, who, partner_id, version, effective_from, &values).await?;
+    let success_metrics =
+        success_metrics.or_else(|| before.as_ref().map(|terms| terms.success_metrics.clone())).unwrap_or_default();
+    if let Some((key, reason)) = invalid_metrics(&success_metrics) {
+        return Err(Error::invalid(key, reason));
+    }
+    let after = insert(engine, &mut tx, who, partner_id, version, effective_from, &values, &success_metrics).await?;
     let detail = json!({ "before": before, "after": after });
     audit::record(engine, &mut tx, who, "partner.terms_added", &subject(partner_id), detail).await?;
     tx.commit().await?;
@@ -116,6 +127,7 @@ async fn last_version(conn: &mut PgConnection, partner_id: &PartnerId) -> Result
 }
 
 /// Inserts one version, which the caller has checked.
+#[expect(clippy::too_many_arguments, reason = "a row has this many columns")]
 pub(super) async fn insert(
     engine: &Engine,
     tx: &mut PgConnection,
@@ -124,14 +136,16 @@ pub(super) async fn insert(
     version: i32,
     effective_from: DateTime<Utc>,
     values: &TermsValues,
+    success_metrics: &[SuccessMetric],
 ) -> Result<Terms> {
     let partner_terms_id: PartnerTermsId = engine.new_id();
     let integer = |value: u32| i32::try_from(value).map_err(Error::internal);
     sqlx::query!(
         "insert into partner_terms (partner_terms_id, partner_id, version, effective_from, commission_rate, success_bonus_rate,
                                     multiplier_cap, attribution_window_hours, hold_period_days, adjustment_window_days,
-                                    payout_currency, created_at, created_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                                    payout_currency, created_at, created_by, attribution_model, attribution_minimum_seconds,
+                                    minimum_payout_minor, success_metrics)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         partner_terms_id.0,
         partner_id.as_str(),
         version,
@@ -145,10 +159,14 @@ pub(super) async fn insert(
         values.payout_currency.code(),
         engine.now(),
         who.actor(),
+        values.attribution_model as _,
+        integer(values.attribution_minimum_seconds)?,
+        values.minimum_payout_minor,
+        Json(success_metrics) as _,
     )
     .execute(tx)
     .await?;
-    Ok(Terms { partner_terms_id, partner_id: partner_id.clone(), version, effective_from, values: values.clone() })
+    Ok(Terms { partner_terms_id, partner_id: partner_id.clone(), version, effective_from, values: values.clone(), success_metrics: success_metrics.to_vec() })
 }
 
 struct Row {
@@ -163,6 +181,10 @@ struct Row {
     hold_period_days: i32,
     adjustment_window_days: i32,
     payout_currency: String,
+    attribution_model: Model,
+    attribution_minimum_seconds: i32,
+    minimum_payout_minor: i64,
+    success_metrics: Json<Vec<SuccessMetric>>,
 }
 
 impl TryFrom<Row> for Terms {
@@ -183,7 +205,11 @@ impl TryFrom<Row> for Terms {
                 hold_period_days: unsigned(row.hold_period_days)?,
                 adjustment_window_days: unsigned(row.adjustment_window_days)?,
                 payout_currency: row.payout_currency.parse().map_err(|error: domain::money::UnknownCurrency| Error::internal(error))?,
+                attribution_model: row.attribution_model,
+                attribution_minimum_seconds: unsigned(row.attribution_minimum_seconds)?,
+                minimum_payout_minor: row.minimum_payout_minor,
             },
+            success_metrics: row.success_metrics.0,
         })
     }
 }

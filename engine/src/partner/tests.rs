@@ -164,7 +164,7 @@ async fn an_unknown_partner_is_not_found(db: PgPool) {
     for error in [
         show(&engine, &WHO, &other).await.unwrap_err(),
         update(&engine, &WHO, &other, PartnerEdit::default()).await.unwrap_err(),
-        add_terms(&engine, &WHO, &other, terms, engine.now()).await.unwrap_err(),
+        add_terms(&engine, &WHO, &other, terms, None, engine.now()).await.unwrap_err(),
         set_secret(&engine, &WHO, &other, SecretPurpose::Webhook, None).await.unwrap_err(),
         revoke_secret(&engine, &WHO, &acme(), engine.new_id()).await.unwrap_err(),
     ] {
@@ -179,7 +179,7 @@ async fn analysts_read_and_others_see_nothing(db: PgPool) {
     let terms = list_terms(&engine, &analyst(), &acme()).await.unwrap()[0].values.clone();
     for error in [
         update(&engine, &analyst(), &acme(), PartnerEdit::default()).await.unwrap_err(),
-        add_terms(&engine, &analyst(), &acme(), terms, engine.now()).await.unwrap_err(),
+        add_terms(&engine, &analyst(), &acme(), terms, None, engine.now()).await.unwrap_err(),
         set_secret(&engine, &analyst(), &acme(), SecretPurpose::Webhook, None).await.unwrap_err(),
         revoke_secret(&engine, &analyst(), &acme(), engine.new_id()).await.unwrap_err(),
     ] {
@@ -201,7 +201,7 @@ async fn new_terms_leave_what_happened_before_them_alone(db: PgPool) {
     let first = list_terms(&engine, &WHO, &acme()).await.unwrap().remove(0);
     let raised = TermsValues { commission_rate: Decimal::new(225, 3), ..first.values.clone() };
     let from = engine.now() + Duration::days(1);
-    let second = add_terms(&engine, &WHO, &acme(), raised.clone(), from).await.unwrap();
+    let second = add_terms(&engine, &WHO, &acme(), raised.clone(), None, from).await.unwrap();
     assert_eq!((second.version, second.effective_from), (2, from));
 
     let mut conn = engine.db.acquire().await.unwrap();
@@ -218,7 +218,7 @@ async fn terms_cannot_start_in_the_past_or_before_the_last_version(db: PgPool) {
     let values = list_terms(&engine, &WHO, &acme()).await.unwrap().remove(0).values;
     let now = engine.now();
     let id = acme();
-    let add = |from| add_terms(&engine, &WHO, &id, values.clone(), from);
+    let add = |from| add_terms(&engine, &WHO, &id, values.clone(), None, from);
     assert_eq!(field(&add(now - Duration::hours(1)).await.unwrap_err()), "effective_from");
 
     let sent_just_now = add(now - Duration::seconds(5)).await.unwrap();
@@ -230,7 +230,7 @@ async fn terms_cannot_start_in_the_past_or_before_the_last_version(db: PgPool) {
         assert_eq!(field(&add(too_early).await.unwrap_err()), "effective_from");
     }
     let bad = TermsValues { commission_rate: Decimal::TWO, ..values.clone() };
-    assert_eq!(field(&add_terms(&engine, &WHO, &acme(), bad, next_week + Duration::days(1)).await.unwrap_err()), "commission_rate");
+    assert_eq!(field(&add_terms(&engine, &WHO, &acme(), bad, None, next_week + Duration::days(1)).await.unwrap_err()), "commission_rate");
     assert_eq!(list_terms(&engine, &WHO, &acme()).await.unwrap().len(), 3);
 }
 
@@ -240,7 +240,7 @@ async fn versions_of_terms_that_are_added_at_once_are_numbered_in_turn(db: PgPoo
     let values = list_terms(&engine, &WHO, &acme()).await.unwrap().remove(0).values;
     let from = engine.now() + Duration::days(1);
     let id = acme();
-    let all = futures::future::join_all((0..4).map(|_| add_terms(&engine, &WHO, &id, values.clone(), from))).await;
+    let all = futures::future::join_all((0..4).map(|_| add_terms(&engine, &WHO, &id, values.clone(), None, from))).await;
     assert_eq!(all.iter().filter(|added| added.is_ok()).count(), 1, "the same time can be taken once");
     assert!(all.iter().filter_map(|added| added.as_ref().err()).all(|error| field(error) == "effective_from"));
 }

@@ -1,0 +1,27 @@
+//! Who may do what; each workflow that a person or machine can ask for begins with one of these.
+
+use domain::auth::Principal;
+
+use crate::{Error, Result};
+
+/// Lets operators of any role and the command line pass. `what` completes "may not …".
+pub fn require_read(who: &Principal, what: &str) -> Result<()> {
+    if who.may_read() { Ok(()) } else { refuse(who, what) }
+}
+
+/// Lets those pass who may change things.
+pub fn require_operate(who: &Principal, what: &str) -> Result<()> {
+    if who.may_operate() { Ok(()) } else { refuse(who, what) }
+}
+
+/// Lets machines with the scope pass, and those who may change things.
+pub fn require_scope(who: &Principal, scope: &str, what: &str) -> Result<()> {
+    if who.has_scope(scope) { Ok(()) } else { refuse(who, what) }
+}
+
+fn refuse(who: &Principal, what: &str) -> Result<()> {
+    match who {
+        Principal::Anonymous => Err(Error::Unauthenticated),
+        _ => Err(Error::Forbidden(format!("{} may not {what}", who.actor()))),
+    }
+}
