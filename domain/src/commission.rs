@@ -139,7 +139,13 @@ pub fn rate(
         bonus_metric: milestone.map(|metric| metric.metric_id.clone()),
         rounding: "half-even, once, to the minor unit".to_owned(),
         exchange_rate: exchange.copied(),
-        steps: steps(conversion, terms, exchange, &counted, &Amounts { earning_value, base, product, multiplier, full, wanted_bonus, final_minor, bonus_minor }),
+        steps: steps(
+            conversion,
+            terms,
+            exchange,
+            &counted,
+            &Amounts { earning_value, base, product, multiplier, full, wanted_bonus, final_minor, bonus_minor },
+        ),
         metrics: counted,
     };
     Ok(Rating { base_minor, multiplier, final_minor, bonus_minor, currency: values.payout_currency, receipt })
@@ -212,7 +218,11 @@ fn steps(
     let mut steps = Vec::new();
     let mut value = value_money(conversion.value_minor - conversion.reversed_minor);
     if conversion.reversed_minor > 0 {
-        steps.push(format!("value = {} − {} reversed = {value}", value_money(conversion.value_minor), value_money(conversion.reversed_minor)));
+        steps.push(format!(
+            "value = {} − {} reversed = {value}",
+            value_money(conversion.value_minor),
+            value_money(conversion.reversed_minor)
+        ));
     }
     if let Some(rate) = exchange {
         let converted = format!("{} {code}", exact(earning_value));
@@ -256,6 +266,7 @@ mod tests {
     use super::*;
     use crate::{
         attribution::Model,
+        exchange::{Rate, cross},
         partner::{MeasurementMethod, MetricKind, TermsValues},
     };
     use chrono::TimeZone;
@@ -338,20 +349,20 @@ mod tests {
 
     #[test]
     fn an_unverified_success_that_needs_verification_multiplies_nothing() {
-        let rating =
-            rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &[success("production_deployment", false)], None).unwrap();
+        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &[success("production_deployment", false)], None).unwrap();
         assert_eq!(amounts(&rating), (2000, 2000, 0));
     }
 
     #[test]
     fn commission_and_bonus_together_stop_at_the_cap() {
-        let metrics = [metric("a", "2.5", true), metric("b", "2", false)];
+        let with_metrics = |terms: Terms| Terms { success_metrics: vec![metric("a", "2.5", true), metric("b", "2", false)], ..terms };
+        let (low, high) = (with_metrics(terms("0.20", "0.30", "3")), with_metrics(terms("0.20", "0.60", "3")));
         let successes = [success("a", true), success("b", false)];
-        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &metrics, &successes, None).unwrap();
+        let rating = rate(&sale(10_000, 0), &low, &successes, None).unwrap();
         assert_eq!(amounts(&rating), (2000, 6000, 0));
-        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.30", "3"), &metrics, &successes[..1], None).unwrap();
+        let rating = rate(&sale(10_000, 0), &low, &successes[..1], None).unwrap();
         assert_eq!(amounts(&rating), (2000, 5000, 600));
-        let rating = rate(&sale(10_000, 0), &terms("0.20", "0.60", "3"), &metrics, &successes[..1], None).unwrap();
+        let rating = rate(&sale(10_000, 0), &high, &successes[..1], None).unwrap();
         assert_eq!(amounts(&rating), (2000, 5000, 1000));
     }
 
@@ -359,16 +370,43 @@ mod tests {
     fn a_partial_refund_takes_back_its_share_only() {
         let rating = rate(&sale(10_000, 2_500), &terms("0.20", "0.30", "3"), &[], None).unwrap();
         assert_eq!(amounts(&rating), (1500, 1500, 0));
-        let rating =
-            rate(&sale(10_000, 10_000), &terms("0.20", "0.30", "3"), &[success("production_deployment", true)])
-                .unwrap();
+        let rating = rate(&sale(10_000, 10_000), &terms("0.20", "0.30", "3"), &[success("production_deployment", true)], None).unwrap();
         assert_eq!(amounts(&rating), (0, 0, 0));
     }
 
     #[test]
     fn halves_of_a_cent_round_to_even() {
-        let at = |value| rate(&sale(value, 0), &terms("0.5", "0", "1"), &[], &[], None).unwrap().final_minor;
+        let at = |value| rate(&sale(value, 0), &terms("0.5", "0", "1"), &[], None).unwrap().final_minor;
         assert_eq!([at(1), at(3), at(5)], [0, 2, 2]);
+    }
+
+    #[test]
+    fn a_value_in_another_currency_is_converted_before_anything_is_rounded() {
+        let yen: Currency = "JPY".parse().unwrap();
+        let rate_of = |to: &str, per_euro: &str| Rate {
+            currency: to.parse().unwrap(),
+            day: noon().date_naive(),
+            per_euro: per_euro.parse().unwrap(),
+        };
+        let exchange = cross(&rate_of("JPY", "160"), &rate_of("USD", "1.1")).unwrap();
+        let sale = RateableConversion { currency: yen, ..sale(1234, 0) };
+        let rating = rate(&sale, &terms("0.20", "0", "3"), &[], Some(&exchange)).unwrap();
+        // 1234 × 1.1 ÷ 160 = 8.48375 USD, and a fifth of it 1.69675
+        assert_eq!((rating.final_minor, rating.currency, rating.receipt.value_currency), (170, Currency::USD, yen));
+        assert_eq!(rating.receipt.exchange_rate, Some(exchange));
+    }
+
+    #[test]
+    fn without_its_exchange_rate_nothing_is_rated() {
+        let sale = RateableConversion { currency: "JPY".parse().unwrap(), ..sale(1234, 0) };
+        let other = cross(
+            &Rate::euro("EUR".parse().unwrap(), noon().date_naive()),
+            &Rate { currency: Currency::USD, day: noon().date_naive(), per_euro: Decimal::ONE },
+        );
+        for exchange in [None, Some(&other.unwrap())] {
+            let refused = rate(&sale, &terms("0.20", "0", "3"), &[], exchange).unwrap_err();
+            assert_eq!(refused.to_string(), "no exchange rate from JPY to USD of 2026-11-22 or the days before it");
+        }
     }
 
     #[test]
@@ -388,10 +426,10 @@ mod tests {
             #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "any share of the value will do")]
             let reversed = ((value as f64 * refund) as i64).min(value);
             let decimal = |units: i64, scale| Decimal::new(units, scale).to_string();
-            let terms = terms(&decimal(rate_bp, 4), &decimal(bonus_bp, 4), &decimal(cap_tenths, 1));
-            let metrics: Vec<_> = multipliers.iter().enumerate().map(|(index, (tenths, verify))| metric(&format!("m{index}"), &decimal(*tenths, 1), *verify)).collect();
+            let success_metrics = multipliers.iter().enumerate().map(|(index, (tenths, verify))| metric(&format!("m{index}"), &decimal(*tenths, 1), *verify)).collect();
+            let terms = Terms { success_metrics, ..terms(&decimal(rate_bp, 4), &decimal(bonus_bp, 4), &decimal(cap_tenths, 1)) };
             let mut successes: Vec<_> = achieved.iter().map(|index| success(&format!("m{index}"), index % 2 == 0)).collect();
-            let rating = rate(&sale(value, reversed), &terms, &metrics, &successes).unwrap();
+            let rating = rate(&sale(value, reversed), &terms, &successes, None).unwrap();
 
             let ceiling = round_minor(Decimal::from(value - reversed) * terms.values.commission_rate * terms.values.multiplier_cap).unwrap();
             prop_assert!(rating.final_minor + rating.bonus_minor <= ceiling);
@@ -399,7 +437,7 @@ mod tests {
 
             successes.extend(successes.clone());
             successes.reverse();
-            prop_assert_eq!(rate(&sale(value, reversed), &terms, &metrics, &successes), Ok(rating));
+            prop_assert_eq!(rate(&sale(value, reversed), &terms, &successes, None), Ok(rating));
         }
     }
 }

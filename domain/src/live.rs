@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConversionId, PartnerId, WebhookDeliveryId};
+use crate::{ConversionId, ImportId, PartnerId, SuccessEventId, WebhookDeliveryId};
 
 /// An event names what changed and carries no figures: who may see them asks for them.
 ///
@@ -14,8 +14,14 @@ pub enum LiveEvent {
     Conversion { conversion_id: ConversionId, partner_id: PartnerId },
     /// Clicks or impressions were counted; sent at most once a second.
     Traffic,
+    /// A success came in, or was verified or rejected.
+    Success { success_event_id: SuccessEventId, partner_id: PartnerId },
     /// A webhook delivery came in or changed its state.
     Delivery { webhook_delivery_id: WebhookDeliveryId },
+    /// An import made progress.
+    Import { import_id: ImportId },
+    /// Commissions were approved, a statement was issued, or a payout was made or paid.
+    Books { partner_id: PartnerId },
 }
 
 #[cfg(test)]
@@ -29,6 +35,7 @@ mod tests {
             LiveEvent::Traffic,
             LiveEvent::Conversion { conversion_id: ConversionId(uuid::Uuid::nil()), partner_id: "supabase".parse().unwrap() },
             LiveEvent::Delivery { webhook_delivery_id: WebhookDeliveryId(uuid::Uuid::nil()) },
+            LiveEvent::Import { import_id: ImportId(uuid::Uuid::nil()) },
         ];
         for event in events {
             let json = serde_json::to_string(&event).unwrap();

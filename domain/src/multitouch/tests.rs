@@ -187,7 +187,7 @@ fn paths() -> impl Strategy<Value = Vec<Path>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn every_model_equals_its_exact_oracle(paths in paths()) {

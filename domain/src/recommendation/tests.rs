@@ -41,6 +41,9 @@ fn partner(id: &str, category: &str, average_value: i64, rate_percent: i64) -> (
         hold_period_days: 30,
         adjustment_window_days: 90,
         payout_currency: Currency::USD,
+        attribution_model: crate::attribution::Model::LastTouch,
+        attribution_minimum_seconds: 0,
+        minimum_payout_minor: 0,
     };
     (partner, terms)
 }

@@ -1,1 +1,0 @@
-../../src/multitouch.rs
