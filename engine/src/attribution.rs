@@ -20,8 +20,11 @@ use crate::{
     work::Work,
 };
 
+pub mod manual;
 mod matching;
+mod what_if;
 use matching::{Credit, Match, Subject, code_by_digest, code_by_name};
+pub use what_if::{CONVERSIONS_MAX, Change, Figures, WhatIf, what_if};
 
 /// Waits between two tries to attribute.
 const RETRY_PAUSE_MIN: TimeDelta = TimeDelta::seconds(5);
@@ -39,7 +42,10 @@ pub async fn attribute(work: &mut Work<'_>, conversion_id: ConversionId) -> Resu
     match matching::find_match(work, &subject).await? {
         Match::Found(credits) => {
             if !is_same(&present, &credits) {
-                replace_credits(work, conversion_id, &credits).await?;
+                if !present.is_empty() {
+                    delete_credits(work, conversion_id).await?;
+                }
+                insert_credits(work, conversion_id, &credits).await?;
             }
             end(work, &subject, ConversionState::Attributed, None, None).await
         }
@@ -99,8 +105,17 @@ fn is_same(present: &[PresentCredit], found: &[Credit]) -> bool {
 
 /// Puts `credits` in the place of a conversion's present ones.
 pub(crate) async fn replace_credits(work: &mut Work<'_>, conversion_id: ConversionId, credits: &[Credit]) -> Result<()> {
-    let now = work.now();
+    delete_credits(work, conversion_id).await?;
+    insert_credits(work, conversion_id, credits).await
+}
+
+async fn delete_credits(work: &mut Work<'_>, conversion_id: ConversionId) -> Result<()> {
     sqlx::query!("delete from attributions where conversion_id = $1", conversion_id.0).execute(work.connection()).await?;
+    Ok(())
+}
+
+async fn insert_credits(work: &mut Work<'_>, conversion_id: ConversionId, credits: &[Credit]) -> Result<()> {
+    let now = work.now();
     for (position, credit) in (1_i16..).zip(credits) {
         sqlx::query!(
             "insert into attributions (conversion_id, position, share, click_id, clicked_at, referral_code, site_id, developer_id, matched_by,

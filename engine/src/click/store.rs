@@ -225,6 +225,12 @@ impl Store {
         Ok(())
     }
 
+    /// Inserts clicks that come late, and maybe again, and has conversions looked at again that they may claim.
+    pub(crate) async fn insert_late(&self, engine: &Engine, clicks: &[Click]) -> Result<()> {
+        self.insert_again(clicks).await?;
+        attribution::reconsider_clicks(engine, clicks).await
+    }
+
     async fn append_to_fallback(&self, clicks: &[Click]) -> Result<()> {
         let mut pipeline = redis::pipe();
         for click in clicks {
@@ -249,8 +255,7 @@ impl Store {
             let text: String = entry.get("click").unwrap_or_default();
             clicks.push(serde_json::from_str(&text)?);
         }
-        self.insert_again(&clicks).await?;
-        attribution::reconsider_clicks(engine, &clicks).await?;
+        self.insert_late(engine, &clicks).await?;
         let ids: Vec<&str> = waiting.ids.iter().map(|entry| entry.id.as_str()).collect();
         let _: i64 = redis.xdel(FALLBACK, &ids).await?;
         Ok(clicks.len())

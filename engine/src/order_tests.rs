@@ -1,0 +1,395 @@
+//! Random histories of clicks, sales, refunds and successes: whatever the order in which their events come in, and however
+//! often, the books end up the same.
+//!
+//! `PROPTEST_CASES=10000 cargo test --release -p engine order_tests` is the long run.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{
+    ClickId, ConversionId, PartnerId, SessionId,
+    attribution::Model,
+    click::{AgentClass, ClickToken, partner_digest},
+};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+use rust_decimal::Decimal;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::{
+    Engine, attribution,
+    click::Click,
+    clock, commission, ledger, new_id, partner,
+    simulation::{NewSite, PlantedLink, plant},
+    testing, webhook,
+    work::Work,
+};
+
+const PARTNERS: [(&str, Model); 5] = [
+    ("last", Model::LastTouch),
+    ("first", Model::FirstTouch),
+    ("linear", Model::Linear),
+    ("position", Model::PositionBased),
+    ("decay", Model::TimeDecay),
+];
+const METRICS: [&str; 3] = ["project_created", "first_table_created", "production_deployment"];
+const WINDOW_HOURS: i32 = 10;
+const CASES: u32 = 256;
+
+/// How a sale names its click.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Token(usize),
+    Code(usize),
+    CodeAndSession(usize, usize),
+    TokenAndCustomer(usize, usize),
+    Customer(usize),
+}
+
+/// Times are minutes of one day.
+#[derive(Clone, Debug)]
+enum Happening {
+    Click { site: usize, session: Option<usize>, minute: i64 },
+    Sale { minute: i64, amount_minor: i64, by: By },
+    Refund { sale: usize, amount_minor: Option<i64> },
+    Success { site: usize, metric: usize, minute: i64 },
+}
+
+#[derive(Clone, Debug)]
+struct History {
+    partner: usize,
+    happenings: Vec<Happening>,
+    shuffle: u64,
+}
+
+fn history() -> impl Strategy<Value = History> {
+    let click = (0..3_usize, proptest::option::weighted(0.9, 0..2_usize), 0..1200_i64)
+        .prop_map(|(site, session, minute)| Happening::Click { site, session, minute });
+    let by = prop_oneof![
+        any::<usize>().prop_map(By::Token),
+        (0..3_usize).prop_map(By::Code),
+        (0..3_usize, 0..2_usize).prop_map(|(site, session)| By::CodeAndSession(site, session)),
+        (any::<usize>(), 0..2_usize).prop_map(|(click, customer)| By::TokenAndCustomer(click, customer)),
+        (0..2_usize).prop_map(By::Customer),
+    ];
+    let sale = (0..1440_i64, 0..2_000_000_i64, by).prop_map(|(minute, amount_minor, by)| Happening::Sale { minute, amount_minor, by });
+    let refund =
+        (any::<usize>(), proptest::option::of(1..1_500_000_i64)).prop_map(|(sale, amount_minor)| Happening::Refund { sale, amount_minor });
+    let success =
+        (0..3_usize, 0..METRICS.len(), 0..1440_i64).prop_map(|(site, metric, minute)| Happening::Success { site, metric, minute });
+    let many = |low, high| low..high;
+    (
+        0..PARTNERS.len(),
+        proptest::collection::vec(click, many(1, 6)),
+        proptest::collection::vec(sale, many(1, 4)),
+        proptest::collection::vec(refund, many(0, 3)),
+        proptest::collection::vec(success, many(0, 3)),
+        any::<u64>(),
+    )
+        .prop_map(|(partner, clicks, sales, refunds, successes, shuffle)| {
+            let happenings = clicks.into_iter().chain(sales).chain(refunds).chain(successes).collect();
+            History { partner, happenings, shuffle }
+        })
+}
+
+/// What became of a sale, in terms that two runs of the same history share.
+#[derive(Clone, Debug, PartialEq)]
+struct Outcome {
+    state: String,
+    reversed_minor: i64,
+    /// Of each touch: which click of the history, its share, its part of the money.
+    credits: Vec<(usize, Decimal, i64)>,
+    commission: Option<(i64, i64, String)>,
+    booked: (i64, i64),
+}
+
+/// One delivery of a history's events, with sites, sessions and ids of its own.
+struct Run<'e> {
+    engine: &'e Engine,
+    name: String,
+    partner_id: PartnerId,
+    /// Midnight of the day in which everything happens.
+    day: DateTime<Utc>,
+    links: Vec<PlantedLink>,
+    sessions: Vec<SessionId>,
+    clicks: Vec<Click>,
+}
+
+impl<'e> Run<'e> {
+    async fn new(engine: &'e Engine, history: &History, name: String, day: DateTime<Utc>) -> Self {
+        let partner_id: PartnerId = PARTNERS[history.partner].0.parse().unwrap();
+        let sites: Vec<NewSite> = (0..3)
+            .map(|site| NewSite {
+                user_ref: format!("{name}-{site}"),
+                name: "a site".to_owned(),
+                url: None,
+                analysis: None,
+                created_at: day,
+            })
+            .collect();
+        let links = plant(engine, &sites, std::slice::from_ref(&partner_id)).await.unwrap();
+        let sessions: Vec<SessionId> = (0..2).map(|_| new_id(day)).collect();
+        let clicks = history
+            .happenings
+            .iter()
+            .filter_map(|happening| match *happening {
+                Happening::Click { site, session, minute } => {
+                    Some(new_click(&links[site], session.map(|session| sessions[session]), day + TimeDelta::minutes(minute)))
+                }
+                _ => None,
+            })
+            .collect();
+        Self { engine, name, partner_id, day, links, sessions, clicks }
+    }
+
+    /// Delivers the events of `happenings`, which are named by their position in the history, in this order.
+    async fn deliver(&self, history: &History, order: &[usize]) {
+        for (nth, &index) in order.iter().enumerate() {
+            match &history.happenings[index] {
+                // As the fallback drains: clicks may come in after what they led to, and twice.
+                Happening::Click { .. } => {
+                    let click = &self.clicks[index];
+                    self.engine.clicks.store.insert_late(self.engine, std::slice::from_ref(click)).await.unwrap();
+                }
+                happening => {
+                    let body = self.body(history, index, happening);
+                    let message_id = format!("{}-{index}-{nth}", self.name);
+                    webhook::enqueue(self.engine, &self.partner_id, "events", &message_id, &body).await.unwrap();
+                    while webhook::work_one(self.engine).await.unwrap() {}
+                }
+            }
+        }
+        while attribution::recheck_one(self.engine).await.unwrap() {}
+    }
+
+    fn token(&self, click: usize) -> String {
+        let click = &self.clicks[click % self.clicks.len()];
+        let link = self.links.iter().find(|link| link.referral_code == click.referral_code).unwrap();
+        let code: domain::referral_code::ReferralCode = link.referral_code.parse().unwrap();
+        let token = ClickToken {
+            click_id: click.click_id,
+            session_id: click.session_id,
+            code_digest: code.digest(),
+            partner_digest: partner_digest(&self.partner_id),
+        };
+        token.sign(&self.engine.keys.click_mac)
+    }
+
+    fn body(&self, history: &History, index: usize, happening: &Happening) -> serde_json::Value {
+        let at = |minute: i64| (self.day + TimeDelta::minutes(minute)).to_rfc3339();
+        let sale_id = |index: usize| format!("{}-{index}", self.name);
+        let amount = |minor: i64| Decimal::new(minor, 2).to_string();
+        match *happening {
+            Happening::Click { .. } => unreachable!("a click is no event of the partner's"),
+            Happening::Sale { minute, amount_minor, by } => {
+                let mut data = json!({ "conversion_id": sale_id(index), "occurred_at": at(minute), "amount": amount(amount_minor), "currency": "USD" });
+                match by {
+                    By::Token(click) => data["click_id"] = self.token(click).into(),
+                    By::Code(site) => data["referral_code"] = self.links[site].referral_code.clone().into(),
+                    By::CodeAndSession(site, session) => {
+                        data["referral_code"] = self.links[site].referral_code.clone().into();
+                        data["session_id"] = self.sessions[session].to_string().into();
+                    }
+                    By::TokenAndCustomer(click, customer) => {
+                        data["click_id"] = self.token(click).into();
+                        data["user_identifier"] = format!("{}-{customer}", self.name).into();
+                    }
+                    By::Customer(customer) => data["user_identifier"] = format!("{}-{customer}", self.name).into(),
+                }
+                json!({ "type": "conversion.created", "data": data })
+            }
+            Happening::Refund { sale, amount_minor } => {
+                let sales: Vec<usize> = sales_of(history);
+                let mut data =
+                    json!({ "reversal_id": sale_id(index), "conversion_id": sale_id(sales[sale % sales.len()]), "occurred_at": at(1440) });
+                if let Some(minor) = amount_minor {
+                    data["amount"] = amount(minor).into();
+                    data["currency"] = "USD".into();
+                }
+                json!({ "type": "conversion.reversed", "data": data })
+            }
+            Happening::Success { site, metric, minute } => json!({
+                "type": "success.achieved",
+                "data": {
+                    "success_id": sale_id(index), "metric": METRICS[metric], "occurred_at": at(minute), "referral_code": self.links[site].referral_code,
+                    "evidence": evidence(index),
+                },
+            }),
+        }
+    }
+
+    async fn outcomes(&self, history: &History) -> Vec<Outcome> {
+        let ordinal: HashMap<ClickId, usize> = self.clicks.iter().enumerate().map(|(index, click)| (click.click_id, index)).collect();
+        let mut outcomes = Vec::new();
+        for index in sales_of(history) {
+            let (conversion_id, state, reversed_minor): (ConversionId, String, i64) = sqlx::query_as(
+                "select conversion_id, state, reversed_minor from conversions where partner_id = $1 and external_event_id = $2",
+            )
+            .bind(self.partner_id.as_str())
+            .bind(format!("{}-{index}", self.name))
+            .fetch_one(&self.engine.db)
+            .await
+            .unwrap();
+            let credits: Vec<(ClickId, Decimal, i64)> =
+                sqlx::query_as("select click_id, share, commission_minor from attributions where conversion_id = $1 order by position")
+                    .bind(conversion_id)
+                    .fetch_all(&self.engine.db)
+                    .await
+                    .unwrap();
+            let commission: Option<(i64, i64, String)> =
+                sqlx::query_as("select final_minor, bonus_minor, state from commissions where conversion_id = $1")
+                    .bind(conversion_id)
+                    .fetch_optional(&self.engine.db)
+                    .await
+                    .unwrap();
+            let booked = ledger::booked(&mut self.engine.db.acquire().await.unwrap(), conversion_id).await.unwrap();
+            let credits: Vec<_> = credits.into_iter().map(|(click, share, part)| (ordinal[&click], share, part)).collect();
+            let booked = (booked.commission_minor.unwrap_or(0), booked.bonus_minor.unwrap_or(0));
+            let outcome = Outcome { state, reversed_minor, credits, commission, booked };
+            self.check(conversion_id, &outcome).await;
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    /// What holds for each sale, whatever happened.
+    async fn check(&self, conversion_id: ConversionId, outcome: &Outcome) {
+        let Some((final_minor, bonus_minor, _)) = outcome.commission else {
+            assert_eq!((&outcome.credits[..], outcome.booked), (&[][..], (0, 0)));
+            return;
+        };
+        assert_eq!(outcome.credits.iter().map(|credit| credit.1).sum::<Decimal>(), Decimal::ONE, "shares sum to 1");
+        assert_eq!(outcome.credits.iter().map(|credit| credit.2).sum::<i64>(), final_minor + bonus_minor, "parts sum to the commission");
+        let explanation = commission::explain(self.engine, &conversion_id.to_string()).await.unwrap();
+        assert!(explanation.agrees(), "{explanation:?}");
+        let receipt = &explanation.derived.receipt;
+        let left = Decimal::from(receipt.value_minor - receipt.reversed_minor);
+        assert!(
+            Decimal::from(final_minor + bonus_minor) <= (left * receipt.commission_rate * receipt.multiplier_cap).ceil(),
+            "above the cap"
+        );
+        assert!(final_minor >= 0 && bonus_minor >= 0, "a reversal took more than was booked");
+    }
+}
+
+/// Positions of the sales in a history.
+fn sales_of(history: &History) -> Vec<usize> {
+    (0..history.happenings.len()).filter(|index| matches!(history.happenings[*index], Happening::Sale { .. })).collect()
+}
+
+/// What all three metrics ask for; another one for each success.
+fn evidence(index: usize) -> serde_json::Value {
+    let text = format!("e{index}");
+    ["project_id", "user_id", "creation_date", "table_name", "deployment_url", "deployment_date"]
+        .into_iter()
+        .map(|key| (key.to_owned(), text.clone().into()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn new_click(link: &PlantedLink, session_id: Option<SessionId>, clicked_at: DateTime<Utc>) -> Click {
+    Click {
+        click_id: new_id(clicked_at),
+        clicked_at,
+        referral_code: link.referral_code.clone(),
+        partner_id: link.partner_id.clone(),
+        site_id: link.site_id,
+        developer_hash: link.developer_hash.clone(),
+        session_id,
+        source_url: None,
+        agent_class: AgentClass::Desktop,
+        counted: true,
+        ip_hash: None,
+        country: None,
+        recommendation_id: None,
+        window_hours: u32::try_from(WINDOW_HOURS).unwrap(),
+    }
+}
+
+/// Partners like Supabase, one for each model.
+async fn plant_partners(engine: &Engine) {
+    let partners = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../partners");
+    partner::import_files(engine, &partners).await.unwrap();
+    for (name, model) in PARTNERS {
+        sqlx::query(
+            "insert into partners
+             select (jsonb_populate_record(p, jsonb_build_object('partner_id', $1::text))).* from partners p where partner_id = 'supabase'",
+        )
+        .bind(name)
+        .execute(&engine.db)
+        .await
+        .unwrap();
+        sqlx::query(
+            "insert into partner_terms
+             select (jsonb_populate_record(t, jsonb_build_object('partner_id', $1::text, 'partner_terms_id', gen_random_uuid(), 'attribution_model', $2::text,
+                                                                'attribution_window_hours', $3::int, 'attribution_minimum_seconds', 60))).*
+             from partner_terms t where partner_id = 'supabase'",
+        )
+        .bind(name)
+        .bind(model)
+        .bind(WINDOW_HOURS)
+        .execute(&engine.db)
+        .await
+        .unwrap();
+    }
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn any_order_and_any_repetition_of_the_same_events_ends_in_the_same_books(db: PgPool) {
+    let engine = testing::engine(db);
+    plant_partners(&engine).await;
+    let now = engine.now();
+    let day = now - TimeDelta::days(2);
+    let config = Config {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let mut number = 0;
+    // The runner is not async: it gets a thread of its own, in which each case may wait for the database.
+    tokio::task::spawn_blocking(move || {
+        let check = |history: History| {
+            number += 1;
+            let (engine, number) = (&engine, number);
+            runtime.block_on(clock::at(now, async move {
+                let in_order: Vec<usize> = (0..history.happenings.len()).collect();
+                // Every other history in another order, the others so with all events twice.
+                let mut other = if number % 2 == 0 { in_order.clone() } else { [in_order.clone(), in_order.clone()].concat() };
+                other.shuffle(&mut StdRng::seed_from_u64(history.shuffle));
+                let mut ends = Vec::new();
+                for (suffix, order) in [("a", in_order), ("b", other)] {
+                    let run = Run::new(engine, &history, format!("h{number}{suffix}"), day).await;
+                    run.deliver(&history, &order).await;
+                    ends.push(run.outcomes(&history).await);
+                }
+                prop_assert_eq!(&ends[0], &ends[1]);
+                Ok(())
+            }))
+        };
+        let check = std::cell::RefCell::new(check);
+        TestRunner::new(config).run(&history(), |history| (check.borrow_mut())(history)).unwrap();
+        runtime.block_on(rating_again_books_nothing(&engine));
+    })
+    .await
+    .unwrap();
+}
+
+/// After all histories: each conversion rated once more changes no book, and the proof of the ledger holds.
+async fn rating_again_books_nothing(engine: &Engine) {
+    let before = ledger::balances(engine).await.unwrap();
+    let count = || async { sqlx::query_scalar::<_, i64>("select count(*) from ledger_transactions").fetch_one(&engine.db).await.unwrap() };
+    let transactions = count().await;
+    let rated: Vec<ConversionId> = sqlx::query_scalar("select conversion_id from commissions").fetch_all(&engine.db).await.unwrap();
+    for conversion_id in rated {
+        let mut work = Work::begin(engine).await.unwrap();
+        commission::rate(&mut work, conversion_id, commission::Cause::Success).await.unwrap();
+        work.commit().await.unwrap();
+    }
+    assert_eq!((ledger::balances(engine).await.unwrap(), count().await), (before, transactions));
+    assert_eq!(ledger::verify(engine).await.unwrap().findings, []);
+}
