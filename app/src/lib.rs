@@ -30,7 +30,11 @@ use leptos_router::{
 pub use error::AppError;
 
 use components::Frame;
-use pages::{DashboardPage, DeliveriesPage, DeliveryPage, NotFoundPage, PartnerPage, PartnersPage, SignInPage, SitePage, SitesPage};
+use pages::{
+    AttributionReportPage, AuditPage, CaseStudiesPage, CaseStudyPage, CommissionsPage, ConversionPage, ConversionsPage, DashboardPage,
+    DeliveriesPage, DeliveryPage, ExchangeRatesPage, ImportPage, ImportsPage, NotFoundPage, PartnerPage, PartnersPage, PayoutsPage,
+    SignInPage, SitePage, SitesPage, StatementPage, StatementsPage, SuccessPage, SuccessesPage, UnattributedPage, WhatIfPage,
+};
 
 /// The HTML document around the app.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
@@ -74,6 +78,23 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/sites/:id") view=SitePage ssr=SsrMode::Async/>
                     <Route path=path!("/partners") view=PartnersPage ssr=SsrMode::Async/>
                     <Route path=path!("/partners/:id") view=PartnerPage ssr=SsrMode::Async/>
+                    <Route path=path!("/conversions") view=ConversionsPage ssr=SsrMode::Async/>
+                    <Route path=path!("/conversions/unattributed") view=UnattributedPage ssr=SsrMode::Async/>
+                    <Route path=path!("/conversions/:id") view=ConversionPage ssr=SsrMode::Async/>
+                    <Route path=path!("/attribution/what-if") view=WhatIfPage ssr=SsrMode::Async/>
+                    <Route path=path!("/commissions") view=CommissionsPage ssr=SsrMode::Async/>
+                    <Route path=path!("/statements") view=StatementsPage ssr=SsrMode::Async/>
+                    <Route path=path!("/statements/:id") view=StatementPage ssr=SsrMode::Async/>
+                    <Route path=path!("/payouts") view=PayoutsPage ssr=SsrMode::Async/>
+                    <Route path=path!("/successes") view=SuccessesPage ssr=SsrMode::Async/>
+                    <Route path=path!("/successes/:id") view=SuccessPage ssr=SsrMode::Async/>
+                    <Route path=path!("/case-studies") view=CaseStudiesPage ssr=SsrMode::Async/>
+                    <Route path=path!("/case-studies/:id") view=CaseStudyPage ssr=SsrMode::Async/>
+                    <Route path=path!("/reports/attribution") view=AttributionReportPage ssr=SsrMode::Async/>
+                    <Route path=path!("/audit") view=AuditPage ssr=SsrMode::Async/>
+                    <Route path=path!("/imports") view=ImportsPage ssr=SsrMode::Async/>
+                    <Route path=path!("/imports/:id") view=ImportPage ssr=SsrMode::Async/>
+                    <Route path=path!("/exchange-rates") view=ExchangeRatesPage ssr=SsrMode::Async/>
                     <Route path=path!("/deliveries") view=DeliveriesPage ssr=SsrMode::Async/>
                     <Route path=path!("/deliveries/:id") view=DeliveryPage ssr=SsrMode::Async/>
                 </Routes>

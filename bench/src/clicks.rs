@@ -80,7 +80,7 @@ struct Setup<'p> {
 /// Measures and prints a Markdown table; exits 1 if an acknowledged click is missing.
 pub async fn run(place: &Place, seconds: u64, rounds: usize, bun: Option<PathBuf>, only: &[String]) -> Result<ExitCode> {
     let engine = place.engine().await?;
-    let alias = plant(&engine, 1).await?.swap_remove(0).alias;
+    let alias = plant(&engine, 0..1).await?.swap_remove(0).alias;
     place.create_database(NAIVE_DATABASE)?;
     let naive = PgPool::connect(&place.database_url(NAIVE_DATABASE)).await?;
     engine::MIGRATOR.run(&naive).await?;

@@ -18,12 +18,11 @@ use uuid::Uuid;
 
 use crate::{
     Result,
-    place::{Place, Process, free_address, plant},
+    place::{Place, Process, await_that, free_address, plant},
     processes::{child, kill},
 };
 
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0";
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub struct Options {
     /// Acknowledged clicks before the first kill and after each.
@@ -96,7 +95,7 @@ struct Visitors {
 /// Something did not come back in time, or cannot be killed.
 pub async fn run(place: &Place, options: &Options) -> Result<Outcome> {
     let engine = place.engine().await?;
-    let alias = plant(&engine, 1).await?.swap_remove(0).alias;
+    let alias = plant(&engine, 0..1).await?.swap_remove(0).alias;
     let address = free_address()?;
     let mut server = place.serve(&address).await?;
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(Duration::from_secs(10)).build()?;
@@ -204,17 +203,6 @@ async fn kill_one(
 async fn await_clicks(visitors: &Visitors, options: &Options) -> Result<()> {
     let goal = visitors.count.load(Ordering::Relaxed) + options.clicks;
     await_that("clicks are acknowledged", options.patience, async || Ok(visitors.count.load(Ordering::Relaxed) >= goal)).await
-}
-
-async fn await_that(what: &str, patience: Duration, mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
-    let end = Instant::now() + patience;
-    while Instant::now() < end {
-        if holds().await? {
-            return Ok(());
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    Err(format!("waited {} s in vain until {what}", patience.as_secs()).into())
 }
 
 /// How many of the clicks are stored, and how many there are altogether.

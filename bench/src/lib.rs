@@ -1,14 +1,18 @@
-//! Benchmarks of the click path and of webhooks, and the durability test. `docs/BENCHMARKS.md` says how to read them.
+//! Benchmarks of the click path, of webhooks and of rating, and the durability test. `docs/BENCHMARKS.md` says how to read them.
 //!
 //! Every run brings its own Postgres and Redis ([`place`]) and talks to servers over loopback only. The designs that the
 //! click path is compared with are `src/bin/bare.rs`, `src/bin/naive.rs` and `naive-bun/`.
 
 pub mod clicks;
 pub mod durability;
+pub mod partner;
 pub mod place;
 pub mod processes;
+pub mod rating;
+pub mod statements;
 pub mod webhooks;
 pub mod wrk;
 
 /// What any of the runs can fail with; they are for people to read.
-pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

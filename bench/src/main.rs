@@ -1,15 +1,15 @@
-//! `bench clicks | webhooks | durability`: see `docs/BENCHMARKS.md`.
+//! `bench clicks | webhooks | rating | statements | durability`: see `docs/BENCHMARKS.md`.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use bench::{Result, clicks, durability, place::Place, webhooks};
+use bench::{Result, clicks, durability, place::Place, rating, statements, webhooks};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
 struct Cli {
-    /// The server under test
-    #[arg(long, global = true, default_value = "target/release/orchestrator")]
-    server: PathBuf,
+    /// The server under test, if not the one that was built beside this program
+    #[arg(long, global = true)]
+    server: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -38,6 +38,26 @@ enum Command {
         #[arg(long, default_value_t = 30)]
         seconds: u32,
     },
+    /// From the queue to the ledger, with more and more conversions in the tables
+    Rating {
+        /// Conversions in the tables, ascending
+        #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
+        sizes: Vec<usize>,
+        /// Fresh conversions of a round
+        #[arg(long, default_value_t = 2_000)]
+        conversions: usize,
+        /// How often each size is measured; the median counts
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// List the most expensive statements, too
+        #[arg(long)]
+        statements: bool,
+    },
+    /// Close a partner's month of very many entries
+    Statements {
+        #[arg(long, default_value_t = 100_000)]
+        entries: u32,
+    },
     /// Kill the server, Postgres and Redis in turn under load, and look for every acknowledged click
     Durability {
         /// Acknowledged clicks between two kills
@@ -53,12 +73,20 @@ enum Command {
 
 fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
-    let place = Place::start("bench", cli.server)?;
+    let server = match cli.server {
+        Some(server) => server,
+        None => std::env::current_exe()?.with_file_name("orchestrator"),
+    };
+    let place = Place::start("bench", server)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
             Command::Clicks { seconds, rounds, bun, only } => clicks::run(&place, seconds, rounds, bun, &only).await,
             Command::Webhooks { rate, seconds } => webhooks::run(&place, rate, seconds).await,
+            Command::Rating { sizes, conversions, rounds, statements } => {
+                rating::run(&place, &rating::Options { sizes, conversions, rounds, statements }).await
+            }
+            Command::Statements { entries } => statements::run(&place, entries).await,
             Command::Durability { clicks, connections, rounds } => {
                 let options = durability::Options { clicks, connections, rounds, patience: Duration::from_secs(60) };
                 let outcome = durability::run(&place, &options).await?;

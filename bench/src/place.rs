@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
+    ops::Range,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -85,17 +86,24 @@ impl Place {
         Ok(engine)
     }
 
-    /// Starts the server under test and waits until it answers.
-    pub async fn serve(&self, address: &str) -> Result<Process> {
+    /// The program under test on this place's data, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.server);
-        command.arg("serve").current_dir(project_folder());
         command
-            .env("ORCHESTRATOR_LISTEN", address)
+            .args(arguments)
+            .current_dir(project_folder())
             .env("ORCHESTRATOR_DATA", &self.folder)
             .env("ORCHESTRATOR_MASTER_KEY", MASTER_KEY)
             .env("ORCHESTRATOR_LOG", "error")
             .env("DATABASE_URL", self.database_url(embedded::DATABASE))
             .env("REDIS_URL", self.redis_url());
+        command
+    }
+
+    /// Starts the server under test and waits until it answers.
+    pub async fn serve(&self, address: &str) -> Result<Process> {
+        let mut command = self.command(&["serve"]);
+        command.env("ORCHESTRATOR_LISTEN", address);
         Process::start(command, address, "/healthz").await
     }
 }
@@ -105,8 +113,11 @@ pub fn project_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
 }
 
-/// A site with a link to each of the partners.
-pub async fn plant(engine: &Engine, sites: usize) -> Result<Vec<PlantedLink>> {
+/// Sites of a developer each, with a link to each of the partners.
+///
+/// # Errors
+/// The database is away, or two codes are equal by chance.
+pub async fn plant(engine: &Engine, sites: Range<usize>) -> Result<Vec<PlantedLink>> {
     let partners = engine::partner::list_active(&mut *engine.db.acquire().await?).await?;
     let partner_ids: Vec<PartnerId> = partners.into_iter().map(|partner| partner.partner_id).collect();
     let site = |number| NewSite {
@@ -116,7 +127,7 @@ pub async fn plant(engine: &Engine, sites: usize) -> Result<Vec<PlantedLink>> {
         analysis: None,
         created_at: Utc::now(),
     };
-    Ok(simulation::plant(engine, &(0..sites).map(site).collect::<Vec<_>>(), &partner_ids).await?)
+    Ok(simulation::plant(engine, &sites.map(site).collect::<Vec<_>>(), &partner_ids).await?)
 }
 
 /// A server that ends when this value goes.
@@ -125,10 +136,17 @@ pub struct Process {
 }
 
 impl Process {
+    /// Starts a program and does not wait for it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(command: &mut Command) -> Result<Self> {
+        Ok(Self { child: command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()? })
+    }
+
     /// Starts a program and waits until `path` of `address` is answered.
     pub async fn start(mut command: Command, address: &str, path: &str) -> Result<Self> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-        let mut process = Self { child };
+        let mut process = Self::spawn(&mut command)?;
         let end = Instant::now() + START_LIMIT;
         let url = format!("http://{address}{path}");
         // a redirect is an answer; nothing outside of this machine is asked
@@ -165,4 +183,22 @@ impl Drop for Process {
 /// An address of loopback that nobody listens on at the moment.
 pub fn free_address() -> Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+/// Between two looks at whether something has come about.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Waits until a condition holds.
+///
+/// # Errors
+/// It does not within `patience`.
+pub async fn await_that(what: &str, patience: Duration, mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + patience;
+    while Instant::now() < end {
+        if holds().await? {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Err(format!("waited {} s in vain until {what}", patience.as_secs()).into())
 }

@@ -157,16 +157,22 @@ pub enum AgentClass {
     Unknown,
 }
 
-impl fmt::Display for AgentClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl AgentClass {
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Desktop => "desktop",
             Self::Mobile => "mobile",
             Self::Bot => "bot",
             Self::Prefetch => "prefetch",
             Self::Server => "server",
             Self::Unknown => "unknown",
-        })
+        }
+    }
+}
+
+impl fmt::Display for AgentClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

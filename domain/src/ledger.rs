@@ -119,8 +119,7 @@ impl Transaction {
 
     /// Credits one account and debits the other.
     fn transfer(kind: TransactionKind, amount_minor: i64, from: Account, to: Account) -> Option<Self> {
-        let entries =
-            vec![Entry { account: to, amount_minor }, Entry { account: from, amount_minor: amount_minor.checked_neg()? }];
+        let entries = vec![Entry { account: to, amount_minor }, Entry { account: from, amount_minor: amount_minor.checked_neg()? }];
         Self::new(kind, entries).ok()
     }
 

@@ -26,7 +26,7 @@ export default async function globalSetup(): Promise<() => Promise<void>> {
 
   const log = join(folder, 'server.log');
   const output = openSync(log, 'a');
-  const server = spawn(binary, ['serve'], { cwd: projectDir, env: serverEnvironment(), stdio: ['ignore', output, output] });
+  const server = spawn(binary, ['serve', '--allow-simulated-time'], { cwd: projectDir, env: serverEnvironment(), stdio: ['ignore', output, output] });
   closeSync(output);
   process.env.ORCHESTRATOR_SERVER_LOG = log;
   // Should this process end early, the server must not stay behind.

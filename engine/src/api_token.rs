@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What a token may be allowed to do.
-pub const SCOPES: [&str; 2] = ["sites:write", "clicks:write"];
+pub const SCOPES: [&str; 4] = ["sites:write", "clicks:write", "conversions:write", "successes:write"];
 
 /// Makes a token and returns it; nobody can read it again.
 ///

@@ -22,7 +22,11 @@ use crate::{
 
 pub mod manual;
 mod matching;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+pub(crate) mod tests;
 mod what_if;
+pub use manual::{ACTION, attribute_by_hand};
 use matching::{Credit, Match, Subject, code_by_digest, code_by_name};
 pub use what_if::{CONVERSIONS_MAX, Change, Figures, WhatIf, what_if};
 

@@ -1,10 +1,14 @@
 //! The audit log: who changed what, with the values before and after.
 
+use chrono::{DateTime, Utc};
 use domain::{AuditEntryId, auth::Principal};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use crate::{Engine, Result};
+use crate::{Engine, Result, access::require_read};
+
+/// Entries on a page.
+const PAGE_LENGTH: usize = 50;
 
 /// Records a change in the transaction that makes it. `subject` names the thing, such as `partner supabase`.
 pub async fn record(engine: &Engine, tx: &mut PgConnection, who: &Principal, action: &str, subject: &str, detail: Value) -> Result<()> {
@@ -21,4 +25,67 @@ pub async fn record(engine: &Engine, tx: &mut PgConnection, who: &Principal, act
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Which entries to list: empty texts do not filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub action: String,
+    pub actor: String,
+    /// A part of the subject, or of the detail's text.
+    pub search: String,
+    /// Only what happened before this entry.
+    pub before: Option<AuditEntryId>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditEntry {
+    pub audit_entry_id: AuditEntryId,
+    pub happened_at: DateTime<Utc>,
+    pub actor: String,
+    pub action: String,
+    pub subject: String,
+    pub detail: Value,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuditPage {
+    pub entries: Vec<AuditEntry>,
+    /// The cursor of the next page, if there is one.
+    pub next: Option<AuditEntryId>,
+    /// All that can be filtered by.
+    pub actions: Vec<String>,
+    pub actors: Vec<String>,
+}
+
+/// The newest first, 50 a page.
+///
+/// # Errors
+/// Refuses who may not read.
+pub async fn list(engine: &Engine, who: &Principal, filter: &Filter) -> Result<AuditPage> {
+    require_read(who, "see the audit log")?;
+    let limit = i64::try_from(PAGE_LENGTH + 1).unwrap_or(i64::MAX);
+    let mut entries = sqlx::query_as!(
+        AuditEntry,
+        r#"select audit_entry_id as "audit_entry_id: AuditEntryId", happened_at, actor, action, subject, detail
+           from audit_entries
+           where ($1 = '' or action = $1) and ($2 = '' or actor = $2)
+                 and ($3 = '' or strpos(lower(subject), lower($3)) > 0 or strpos(lower(detail::text), lower($3)) > 0)
+                 and ($4::uuid is null or (happened_at, audit_entry_id) < (select b.happened_at, b.audit_entry_id from audit_entries b where b.audit_entry_id = $4))
+           order by happened_at desc, audit_entry_id desc
+           limit $5"#,
+        filter.action,
+        filter.actor,
+        filter.search.trim(),
+        filter.before.map(|id| id.0),
+        limit,
+    )
+    .fetch_all(&engine.db)
+    .await?;
+    let more = entries.len() > PAGE_LENGTH;
+    entries.truncate(PAGE_LENGTH);
+    let next = entries.last().filter(|_| more).map(|last| last.audit_entry_id);
+    let actions = sqlx::query_scalar!("select distinct action from audit_entries order by action").fetch_all(&engine.db).await?;
+    let actors = sqlx::query_scalar!("select distinct actor from audit_entries order by actor").fetch_all(&engine.db).await?;
+    Ok(AuditPage { entries, next, actions, actors })
 }

@@ -46,11 +46,10 @@ impl<Item: Send + 'static, Answer: Copy + Send + 'static> Batcher<Item, Answer> 
             let (receiver, write) = (receiver.clone(), write.clone());
             tokio::spawn(async move {
                 loop {
-                    let batch = gather(&mut *receiver.lock().await).await;
-                    if batch.is_empty() {
+                    let (items, waiting) = gather(&mut *receiver.lock().await).await;
+                    if items.is_empty() {
                         return;
                     }
-                    let (items, waiting): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
                     let answer = write(writer, items).await;
                     for caller in waiting {
                         // a caller that has gone away needs no answer
@@ -72,22 +71,25 @@ impl<Item: Send + 'static, Answer: Copy + Send + 'static> Batcher<Item, Answer> 
 
 /// Waits for the first items, then lets other tasks run for as long as they bring more. Without that, the first request of a
 /// burst would be a batch of its own, and the burst would wait for its commit. Empty once the queue is closed.
-async fn gather<T>(queue: &mut mpsc::Receiver<T>) -> Vec<T> {
-    let mut batch = Vec::new();
-    queue.recv_many(&mut batch, BATCH_LENGTH).await;
-    for _ in 0..GATHER_ROUNDS {
-        tokio::task::yield_now().await;
-        let before = batch.len();
-        while batch.len() < BATCH_LENGTH
-            && let Ok(item) = queue.try_recv()
+async fn gather<Item, Answer>(queue: &mut mpsc::Receiver<Queued<Item, Answer>>) -> (Vec<Item>, Vec<oneshot::Sender<Answer>>) {
+    let (mut items, mut waiting) = (Vec::new(), Vec::new());
+    let Some((item, caller)) = queue.recv().await else { return (items, waiting) };
+    items.push(item);
+    waiting.push(caller);
+    for round in 0..=GATHER_ROUNDS {
+        let before = items.len();
+        while items.len() < BATCH_LENGTH
+            && let Ok((item, caller)) = queue.try_recv()
         {
-            batch.push(item);
+            items.push(item);
+            waiting.push(caller);
         }
-        if batch.len() == before || batch.len() == BATCH_LENGTH {
+        if items.len() == BATCH_LENGTH || (round > 0 && items.len() == before) {
             break;
         }
+        tokio::task::yield_now().await;
     }
-    batch
+    (items, waiting)
 }
 
 #[cfg(test)]

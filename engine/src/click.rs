@@ -75,10 +75,10 @@ pub enum Durability {
 pub struct Click {
     pub click_id: ClickId,
     pub clicked_at: DateTime<Utc>,
-    pub referral_code: String,
+    pub referral_code: Arc<str>,
     pub partner_id: PartnerId,
     pub site_id: SiteId,
-    pub developer_hash: String,
+    pub developer_hash: Arc<str>,
     pub session_id: Option<SessionId>,
     pub source_url: Option<String>,
     pub agent_class: AgentClass,

@@ -22,9 +22,13 @@ use crate::{
 };
 
 mod approval;
+mod bulk;
 mod explain;
-pub use approval::{approve_due, approve_loop, hold, release};
+mod list;
+pub use approval::{approve_due, approve_early, approve_loop, hold, release};
+pub use bulk::inputs_of;
 pub use explain::{Amounts, Explanation, explain};
+pub use list::{Filter, Listed, PAGE_LENGTH, Page, Sort, State, Sum, list};
 
 /// Why a conversion is rated (again); it names the ledger's transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +69,8 @@ pub async fn rate(work: &mut Work<'_>, conversion_id: ConversionId, cause: Cause
     let saved = save(work, conversion_id, &rating, &inputs).await?;
     let booked = ledger::booked(work.connection(), conversion_id).await?;
     let receipt = serde_json::to_value(&rating.receipt)?;
-    let parts = [
-        (Component::Commission, rating.final_minor, booked.commission_minor),
-        (Component::Bonus, rating.bonus_minor, booked.bonus_minor),
-    ];
+    let parts =
+        [(Component::Commission, rating.final_minor, booked.commission_minor), (Component::Bonus, rating.bonus_minor, booked.bonus_minor)];
     let mut postings = Vec::new();
     for (component, target_minor, booked_minor) in parts {
         let difference = target_minor - booked_minor.unwrap_or(0);
@@ -151,7 +153,9 @@ pub enum Lock {
 pub async fn inputs(connection: &mut PgConnection, conversion_id: ConversionId, known_at: DateTime<Utc>, lock: Lock) -> Result<Inputs> {
     if lock == Lock::ForUpdate {
         // In a statement of its own, so that the next one sees what was committed while this one waited.
-        sqlx::query!("select from conversions where conversion_id = $1 for update", conversion_id.0).fetch_optional(&mut *connection).await?;
+        sqlx::query!("select from conversions where conversion_id = $1 for update", conversion_id.0)
+            .fetch_optional(&mut *connection)
+            .await?;
     }
     let row = sqlx::query!(
         r#"select partner_id as "partner_id: PartnerId", occurred_at, value_minor, reversed_minor, c.currency, c.state as "state: ConversionState",
@@ -170,7 +174,7 @@ pub async fn inputs(connection: &mut PgConnection, conversion_id: ConversionId, 
         RateableSuccess,
         "select metric_id, occurred_at, verified_at, expires_at
          from success_events
-         where partner_id = $2 and state <> 'rejected' and developer_id in (select developer_id from attributions where conversion_id = $1)
+         where partner_id = $2 and state = 'verified' and developer_id in (select developer_id from attributions where conversion_id = $1)
          order by success_event_id",
         conversion_id.0,
         row.partner_id.as_str(),

@@ -13,6 +13,14 @@ use crate::{
     work::Work,
 };
 
+mod detail;
+mod list;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;
+pub use detail::{Booking, ByHand, Commission, Delivery, Detail, Reversal, Success, Touch, find};
+pub use list::{Cursor, EXPORT_LINES_MAX, Filter, InvalidCursor, Line, Page, Sort, export, list};
+
 /// How far an event's time may lie ahead of ours.
 const CLOCK_SKEW: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
 

@@ -1,8 +1,6 @@
 //! The books: append, balances, the hash chain behind them, and the proof that all of it holds.
 
-use domain::{
-    CommissionId, ConversionId, Currency, LedgerTransactionId, PartnerId, PayoutId, ledger::Transaction,
-};
+use domain::{CommissionId, ConversionId, Currency, LedgerTransactionId, PartnerId, PayoutId, ledger::Transaction};
 use sqlx::PgConnection;
 use uuid::Uuid;
 

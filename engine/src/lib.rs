@@ -10,6 +10,7 @@ pub mod api_token;
 pub mod attribution;
 pub mod audit;
 pub mod batch;
+pub mod case_study;
 pub mod click;
 pub mod clock;
 pub mod commission;
@@ -18,22 +19,34 @@ pub mod dashboard;
 pub mod error;
 pub mod exchange;
 pub mod history;
+pub mod import;
+pub mod inbound;
 pub mod ip_hash;
 pub mod ledger;
 pub mod live;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod money_tests;
+pub mod multitouch;
 pub mod operator;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod order_tests;
 pub mod partner;
+pub mod payout;
+pub mod rebuild;
 pub mod recommendation;
 pub mod referral_code;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod regression_tests;
 pub mod reversal;
 pub mod rollup;
 pub mod secret;
 pub mod settings;
 pub mod simulation;
 pub mod site;
+pub mod statement;
 pub mod success;
 #[cfg(test)]
 mod testing;
@@ -112,6 +125,10 @@ impl Engine {
             .max_connections(3)
             .acquire_timeout(Duration::from_millis(500))
             .test_before_acquire(false)
+            // Planning each batch anew would copy its columns to find the same plan.
+            .after_connect(|connection, _| {
+                Box::pin(async move { sqlx::query("set plan_cache_mode = force_generic_plan").execute(connection).await.map(|_| ()) })
+            })
             .connect_lazy_with((*db.connect_options()).clone());
         let shard = i16::from(rand::random::<u8>() % 8) * 4;
         Self(Arc::new(Handles {

@@ -1,6 +1,12 @@
 //! Live events: one Redis channel across all instances, one broadcast inside the process.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use domain::live::LiveEvent;
 use futures::StreamExt;
@@ -16,11 +22,17 @@ const BACKLOG: usize = 256;
 pub struct Live {
     local: broadcast::Sender<Arc<LiveEvent>>,
     redis: redis::aio::ConnectionManager,
+    muted: Arc<AtomicBool>,
 }
 
 impl Live {
     pub fn new(redis: redis::aio::ConnectionManager) -> Self {
-        Self { local: broadcast::channel(BACKLOG).0, redis }
+        Self { local: broadcast::channel(BACKLOG).0, redis, muted: Arc::default() }
+    }
+
+    /// Tells nobody anything from now on: what happens is no news, since it is repeated elsewhere.
+    pub fn mute(&self) {
+        self.muted.store(true, Ordering::Relaxed);
     }
 
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<LiveEvent>> {
@@ -29,6 +41,9 @@ impl Live {
 
     /// Tells all instances; while Redis is away, at least this one. Never fails: browsers catch up when they refetch.
     pub async fn publish(&self, event: LiveEvent) {
+        if self.muted.load(Ordering::Relaxed) {
+            return;
+        }
         let Ok(text) = serde_json::to_string(&event) else { return };
         let sent = tokio::time::timeout(Duration::from_millis(200), self.redis.clone().publish::<_, _, i64>(CHANNEL, text)).await;
         // Nobody received it: our own subscription is away, so the browsers of this process get it directly.

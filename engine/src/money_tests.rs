@@ -1,5 +1,8 @@
 //! The money path as a whole, on a real database: a signed webhook goes in, balanced transactions come out.
 
+mod month_close;
+mod settlement;
+
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -157,10 +160,10 @@ impl Fixture {
         let click = Click {
             click_id,
             clicked_at,
-            referral_code: self.code.to_string(),
+            referral_code: self.code.to_string().into(),
             partner_id: self.code.partner_id.clone(),
             site_id: self.site_id,
-            developer_hash: self.code.user.clone(),
+            developer_hash: self.code.user.as_str().into(),
             session_id,
             source_url: None,
             agent_class: AgentClass::Desktop,
@@ -269,10 +272,7 @@ async fn a_success_after_the_sale_adjusts_it_and_pays_the_bonus_once(db: PgPool)
     // 20.00 × 1.5 + 20.00 × 0.30
     let mut kinds = it.kinds().await;
     kinds.sort();
-    assert_eq!(
-        (it.receivable().await, kinds),
-        (3600, vec!["adjustment".to_owned(), "bonus".to_owned(), "commission".to_owned()])
-    );
+    assert_eq!((it.receivable().await, kinds), (3600, vec!["adjustment".to_owned(), "bonus".to_owned(), "commission".to_owned()]));
     assert!(it.is_clean().await);
 }
 
@@ -284,7 +284,7 @@ async fn a_success_without_its_required_data_is_refused_by_name(db: PgPool) {
     it.post("msg_1", "success.achieved", success).await.unwrap();
     it.drain().await;
     let error: String = sqlx::query_scalar("select last_error from webhook_deliveries").fetch_one(&it.engine.db).await.unwrap();
-    assert!(error.starts_with("evidence.deployment_url: is required"), "{error}");
+    assert!(error.starts_with("evidence.deployment_url: is missing"), "{error}");
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]

@@ -24,13 +24,13 @@ use crate::{Engine, Error, Result};
 /// What a referral code stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Code {
-    pub referral_code: String,
+    pub referral_code: Arc<str>,
     pub code_digest: [u8; 8],
     pub partner_id: PartnerId,
     pub partner_digest: [u8; 4],
     pub site_id: SiteId,
     pub developer_id: DeveloperId,
-    pub developer_hash: String,
+    pub developer_hash: Arc<str>,
     pub project_type: String,
     pub active: bool,
 }
@@ -122,11 +122,11 @@ async fn load(engine: &Engine, text: &str) -> Result<Option<Code>> {
     Ok(row.map(|row| Code {
         code_digest: code_digest(&row.referral_code),
         partner_digest: partner_digest(&row.partner_id),
-        referral_code: row.referral_code,
+        referral_code: row.referral_code.into(),
         partner_id: row.partner_id,
         site_id: row.site_id,
         developer_id: row.developer_id,
-        developer_hash: row.developer_hash,
+        developer_hash: row.developer_hash.into(),
         project_type: row.project_type,
         active: row.active,
     }))

@@ -2,18 +2,24 @@
 //!
 //! Nothing of the workflows calls this. What is right or wrong about an outcome is the simulator's to say.
 
+mod outcome;
+
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    ClickId, DeveloperId, PartnerId, SiteId,
+    DeveloperId, PartnerId, SiteId,
     click::Alias,
-    conversion::ConversionState,
     referral_code::{ReferralCode, site_hash, user_hash},
 };
 use uuid::Uuid;
 
 use crate::{Engine, Error, Result, new_id};
+
+pub use outcome::{
+    Balance, ClickCounts, Credit, DeliveryCounts, Outcome, Rederived, balances, click_counts, delivery_counts, is_settled,
+    ledger_latencies_ms, outcomes, rates, rederive, state_count,
+};
 
 /// Rows of one statement.
 const CHUNK_LENGTH: usize = 5_000;
@@ -168,115 +174,4 @@ async fn insert_codes(engine: &Engine, sites: &[NewSite], links: &[PlantedLink])
         return Err(Error::Conflict("two referral codes are equal by chance: try again".to_owned()));
     }
     Ok(())
-}
-
-/// What became of a conversion.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    pub partner_id: PartnerId,
-    pub external_event_id: String,
-    pub state: ConversionState,
-    /// How many clicks share the credit; the fields after it are of the first.
-    pub credits: i64,
-    pub click_id: Option<ClickId>,
-    /// Whose referral code got the credit.
-    pub credited_partner_id: Option<PartnerId>,
-    pub currency: String,
-    pub reversed_minor: i64,
-    /// By the ledger's entries.
-    pub commission_minor: i64,
-    pub bonus_minor: i64,
-    /// Accounts' entries that do not sum to zero would show here.
-    pub imbalance_minor: i64,
-}
-
-/// Every conversion whose external id begins with `prefix`.
-pub async fn outcomes(engine: &Engine, prefix: &str) -> Result<Vec<Outcome>> {
-    let outcomes = sqlx::query_as!(
-        Outcome,
-        r#"select conversions.partner_id as "partner_id: PartnerId", external_event_id, state as "state: ConversionState",
-                  (select count(*) from attributions a where a.conversion_id = conversions.conversion_id) as "credits!",
-                  first.click_id as "click_id?: ClickId", owner.partner_id as "credited_partner_id?: PartnerId", conversions.currency, reversed_minor,
-                  coalesce(sum(amount_minor) filter (where component = 'commission' and account = 'partner_receivable'), 0)::bigint as "commission_minor!",
-                  coalesce(sum(amount_minor) filter (where component = 'bonus' and account = 'partner_receivable'), 0)::bigint as "bonus_minor!",
-                  coalesce(sum(amount_minor), 0)::bigint as "imbalance_minor!"
-           from conversions
-           left join attributions first on first.conversion_id = conversions.conversion_id and first.position = 1
-           left join referral_codes owner on owner.referral_code = first.referral_code
-           left join ledger_transactions t on t.conversion_id = conversions.conversion_id
-           left join ledger_entries e on e.ledger_transaction_id = t.ledger_transaction_id
-           where starts_with(external_event_id, $1)
-           group by conversions.conversion_id, first.click_id, owner.partner_id"#,
-        prefix,
-    )
-    .fetch_all(&engine.db)
-    .await?;
-    Ok(outcomes)
-}
-
-/// The stored clicks of one referral code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClickCounts {
-    pub people: i64,
-    pub bots: i64,
-    pub counted: i64,
-}
-
-/// Counts the clicks of referral codes; a code without clicks is absent.
-pub async fn click_counts(engine: &Engine, referral_codes: &[String]) -> Result<HashMap<String, ClickCounts>> {
-    let rows = sqlx::query!(
-        r#"select referral_code, count(*) filter (where not bot) as "people!", count(*) filter (where bot) as "bots!", count(*) filter (where counted) as "counted!"
-           from clicks
-           where referral_code = any($1)
-           group by referral_code"#,
-        referral_codes,
-    )
-    .fetch_all(&engine.db)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.referral_code, ClickCounts { people: row.people, bots: row.bots, counted: row.counted })).collect())
-}
-
-/// The deliveries whose message ids begin with a prefix, by where they stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeliveryCounts {
-    pub waiting: i64,
-    pub processed: i64,
-    pub ignored: i64,
-    pub dead: i64,
-}
-
-pub async fn delivery_counts(engine: &Engine, prefix: &str) -> Result<DeliveryCounts> {
-    let counts = sqlx::query_as!(
-        DeliveryCounts,
-        r#"select count(*) filter (where state in ('received', 'retrying')) as "waiting!", count(*) filter (where state = 'processed') as "processed!",
-                  count(*) filter (where state = 'ignored') as "ignored!", count(*) filter (where state = 'dead') as "dead!"
-           from webhook_deliveries
-           where starts_with(message_id, $1)"#,
-        prefix,
-    )
-    .fetch_one(&engine.db)
-    .await?;
-    Ok(counts)
-}
-
-/// Milliseconds from a webhook's arrival to the first ledger entry of its conversion, ascending, for messages whose ids
-/// begin with `prefix`. Conversions that were attributed at a later try are left out: their wait is for the click.
-pub async fn ledger_latencies_ms(engine: &Engine, prefix: &str) -> Result<Vec<f64>> {
-    let latencies = sqlx::query_scalar!(
-        r#"select latency_ms as "latency_ms!"
-           from (
-               select extract(epoch from min(booked_at) - min(d.received_at))::float8 * 1000 as latency_ms
-               from webhook_deliveries d
-               join conversions c using (webhook_delivery_id)
-               join ledger_transactions using (conversion_id)
-               where starts_with(message_id, $1)
-                     and exists (select from attributions a where a.conversion_id = c.conversion_id and a.attributed_at <= d.processed_at)
-               group by c.conversion_id
-           ) as latencies
-           order by 1"#,
-        prefix,
-    )
-    .fetch_all(&engine.db)
-    .await?;
-    Ok(latencies)
 }

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     PartnerId, WebhookDeliveryId,
     auth::Principal,
+    conversion::Source,
     live::LiveEvent,
     partner::{SecretPurpose, WebhookScheme},
     signature::{self, InvalidSignature},
@@ -19,7 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     Engine, Error, Result, attribution, audit,
     conversion::{self, Recorded},
-    partner, reversal, success,
+    inbound, partner, reversal, success,
     work::Work,
 };
 
@@ -216,7 +217,9 @@ async fn process(work: &mut Work<'_>, delivery: &Claimed) -> Result<End> {
     let event = parse_event(&delivery.partner_id, &delivery.message_id, &delivery.body)
         .map_err(|error| Error::invalid(error.field, error.reason))?;
     let id = Some(delivery.webhook_delivery_id);
-    let source = if delivery.event_path == "postback" { domain::conversion::Source::Postback } else { domain::conversion::Source::Webhook };
+    let source = inbound::source_of(&delivery.event_path);
+    // Only webhooks carry the partner's signature.
+    let proof = (source == Source::Webhook).then_some(success::VerifiedBy::SignedWebhook);
     Ok(match event {
         Event::Nothing(why) => End::Ignored(why),
         Event::ConversionCreated(new) => End::Processed(match conversion::record(work, &new, source, id).await? {
@@ -228,10 +231,7 @@ async fn process(work: &mut Work<'_>, delivery: &Claimed) -> Result<End> {
             reversal::Recorded::Waiting => "reversal waits for its conversion".to_owned(),
             reversal::Recorded::Duplicate => "reversal was there already".to_owned(),
         }),
-        Event::SuccessAchieved(new) => End::Processed(match success::record_verified(work, &new, "signed webhook", id).await? {
-            success::Recorded::New(id) => format!("success {id}"),
-            success::Recorded::Duplicate => "success was there already".to_owned(),
-        }),
+        Event::SuccessAchieved(new) => End::Processed(success::record(work, &new, source, proof, id).await?.to_string()),
     })
 }
 

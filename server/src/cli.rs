@@ -1,12 +1,18 @@
 //! The command line. Each command finds the installation's services by itself, starting the private ones if need be.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
-use domain::{auth::Role, money::Money};
+use domain::{
+    auth::{Principal, Role},
+    money::Money,
+};
 use engine::Engine;
 
-use crate::{admin, eval, serve, settings::Installation, simulate};
+use crate::{admin, eval, rebuild, serve, settings::Installation, simulate};
 
 /// What a command ends with: its exit code, or an error that is printed with its causes.
 pub type Outcome = Result<ExitCode, Box<dyn std::error::Error + Send + Sync>>;
@@ -27,6 +33,9 @@ enum Command {
     /// Partners in files
     #[command(subcommand)]
     Partners(PartnersCommand),
+    /// Exchange rates
+    #[command(subcommand)]
+    Rates(RatesCommand),
     /// The books
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -51,6 +60,8 @@ enum Command {
     /// Tokens for the API
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Derive everything again from the raw inbound log, in another database, and compare; exits 1 if anything differs
+    Rebuild(rebuild::RebuildArgs),
     /// Send journeys with known truth to a running server, or fill in demo history
     Simulate(simulate::SimulateArgs),
 }
@@ -62,6 +73,12 @@ enum PartnersCommand {
         #[arg(default_value = "partners")]
         folder: PathBuf,
     },
+}
+
+#[derive(Subcommand)]
+enum RatesCommand {
+    /// Import a CSV file of the ECB's reference rates, such as eurofxref-hist.csv; conversions that waited for a rate go on
+    Import { file: PathBuf },
 }
 
 #[derive(Subcommand)]
@@ -146,6 +163,7 @@ async fn run_connected(command: Command, installation: &Installation) -> Outcome
         Command::Serve(_) | Command::Analyze { .. } | Command::Eval(_) => unreachable!("handled before"),
         Command::Migrate => println!("the schema is up to date"),
         Command::Partners(PartnersCommand::Import { folder }) => println!("{}", engine::partner::import_files(&engine, &folder).await?),
+        Command::Rates(RatesCommand::Import { file }) => import_rates(&engine, &file).await?,
         Command::Ledger(LedgerCommand::Verify) => return verify(&engine).await,
         Command::Ledger(LedgerCommand::Balances) => balances(&engine).await?,
         Command::Explain { commission } => return explain(&engine, &commission).await,
@@ -153,9 +171,20 @@ async fn run_connected(command: Command, installation: &Installation) -> Outcome
         Command::Secret(command) => admin::secret(&engine, command).await?,
         Command::Admin(AdminCommand::Create { email, role }) => admin::create_operator(&engine, &email, role).await?,
         Command::Token(TokenCommand::Create { name, scopes }) => admin::create_token(&engine, &name, &scopes).await?,
+        Command::Rebuild(args) => return rebuild::run(args, &engine, installation).await,
         Command::Simulate(args) => return simulate::run(args, &engine).await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn import_rates(engine: &Engine, file: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let imported = engine::exchange::import(engine, &Principal::CommandLine, &text).await?;
+    println!("{} rates added, {} were there already, {} conversions released", imported.added, imported.kept, imported.released);
+    if !imported.unknown_currencies.is_empty() {
+        println!("columns of no currency of today were left out: {}", imported.unknown_currencies.join(", "));
+    }
+    Ok(())
 }
 
 async fn verify(engine: &Engine) -> Outcome {

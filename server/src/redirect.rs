@@ -4,14 +4,15 @@ use std::net::SocketAddr;
 
 use axum::{
     Extension, Json,
-    extract::{ConnectInfo, Path, Query, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    body::{Body, Bytes},
+    extract::{ConnectInfo, Path, Query, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use domain::{Problem, RecommendationId, SessionId, auth::Principal};
 use engine::{
     Engine, Error,
-    click::{self, Visit},
+    click::{self, Redirect, Visit},
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,8 @@ use crate::{
     auth::{cookie, text},
     problem::ApiResult,
 };
+
+const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
 const SESSION_COOKIE: &str = "p4s_session";
 
@@ -31,41 +34,26 @@ pub struct FollowQuery {
 }
 
 /// Answers 302 once the click is durable. HEAD and prefetches are redirected without being counted.
-pub async fn follow(
-    State(engine): State<Engine>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path(code): Path<String>,
-    Query(query): Query<FollowQuery>,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
+pub async fn follow(State(engine): State<Engine>, Path(code): Path<String>, request: Request) -> Response {
+    let (request, _) = request.into_parts();
+    let query = match Query::<FollowQuery>::try_from_uri(&request.uri) {
+        Ok(Query(query)) => query,
+        Err(refused) => return refused.into_response(),
+    };
+    let headers = &request.headers;
     let visit = Visit {
-        source_url: text(&headers, "referer"),
-        user_agent: text(&headers, "user-agent"),
-        ip: Some(peer.ip()),
-        session_id: cookie(&headers, SESSION_COOKIE).and_then(|value| value.parse::<SessionId>().ok()),
-        private: text(&headers, "dnt") == Some("1") || text(&headers, "sec-gpc") == Some("1"),
-        prefetch: method == Method::HEAD || is_prefetch(&headers),
+        source_url: text(headers, "referer"),
+        user_agent: text(headers, "user-agent"),
+        ip: request.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip()),
+        session_id: cookie(headers, SESSION_COOKIE).and_then(|value| value.parse::<SessionId>().ok()),
+        private: text(headers, "dnt") == Some("1") || text(headers, "sec-gpc") == Some("1"),
+        prefetch: request.method == Method::HEAD || is_prefetch(headers),
         server_side: false,
-        country: text(&headers, "cf-ipcountry").or_else(|| text(&headers, "x-country")),
+        country: text(headers, "cf-ipcountry").or_else(|| text(headers, "x-country")),
         recommendation_id: query.rid.and_then(|id| id.parse::<RecommendationId>().ok()),
     };
     match click::follow(&engine, &code, visit).await {
-        Ok(redirect) => {
-            let mut answer = StatusCode::FOUND.into_response();
-            let headers = answer.headers_mut();
-            let Ok(location) = HeaderValue::from_str(&redirect.location) else { return nowhere(StatusCode::NOT_FOUND) };
-            headers.insert(header::LOCATION, location);
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            headers.insert("x-robots-tag", HeaderValue::from_static("noindex, nofollow"));
-            if let Some(session_id) = redirect.new_session {
-                let value = format!("{SESSION_COOKIE}={session_id}; Path=/; Max-Age={SESSION_SECONDS}; HttpOnly; SameSite=Lax");
-                if let Ok(value) = HeaderValue::from_str(&value) {
-                    headers.insert(header::SET_COOKIE, value);
-                }
-            }
-            answer
-        }
+        Ok(redirect) => found(redirect).unwrap_or_else(|| nowhere(StatusCode::NOT_FOUND)),
         Err(Error::NotFound { .. }) => nowhere(StatusCode::NOT_FOUND),
         Err(error) => {
             tracing::error!(error = ?error, "a redirect failed");
@@ -74,7 +62,31 @@ pub async fn follow(
     }
 }
 
-fn is_prefetch(headers: &HeaderMap) -> bool {
+/// What every answer says: neither keep it, nor guess its type, nor tell the target the whole address.
+fn set_common_headers(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin"));
+}
+
+/// The answer that sends a visitor on; `None` if the target is no header's value.
+fn found(redirect: Redirect) -> Option<Response> {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::LOCATION, HeaderValue::from_maybe_shared(Bytes::from(redirect.location)).ok()?);
+    set_common_headers(&mut headers);
+    headers.insert(ROBOTS, HeaderValue::from_static("noindex, nofollow"));
+    if let Some(session_id) = redirect.new_session {
+        let cookie = format!("{SESSION_COOKIE}={session_id}; Path=/; Max-Age={SESSION_SECONDS}; HttpOnly; SameSite=Lax");
+        headers.insert(header::SET_COOKIE, HeaderValue::from_maybe_shared(Bytes::from(cookie)).ok()?);
+    }
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::FOUND;
+    *answer.headers_mut() = headers;
+    Some(answer)
+}
+
+/// A browser that fetches what nobody asked for yet.
+pub fn is_prefetch(headers: &HeaderMap) -> bool {
     ["purpose", "sec-purpose", "x-moz", "x-purpose"]
         .iter()
         .filter_map(|name| text(headers, name))
@@ -92,7 +104,9 @@ fn nowhere(status: StatusCode) -> Response {
         ("Please try again in a moment", "We could not look this link up just now. Reloading the page in a few seconds usually helps.")
     };
     let page = include_str!("nowhere.html").replace("{title}", title).replace("{words}", words);
-    (status, [(header::CACHE_CONTROL, "no-store")], Html(page)).into_response()
+    let mut answer = (status, Html(page)).into_response();
+    set_common_headers(answer.headers_mut());
+    answer
 }
 
 #[derive(Deserialize)]

@@ -17,7 +17,7 @@ use leptos_axum::{LeptosRoutes, generate_route_list};
 use tokio::sync::watch;
 use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
 
-use crate::{api, auth, demo, embed, events, health, postback, redirect, webhooks};
+use crate::{api, auth, demo, downloads, embed, events, exports, health, postback, redirect, webhooks};
 
 #[derive(Clone, FromRef)]
 pub struct AppState {
@@ -32,9 +32,10 @@ pub struct AppState {
 }
 
 pub fn router(state: AppState) -> Router {
+    // Every click pays for what lies around its route: no layers, and no state but the engine.
+    let links = Router::new().route("/r/{code}", get(redirect::follow)).with_state(state.engine.clone());
     // Neither looks at who asks: links are for everyone, webhooks are signed.
     let open = Router::new()
-        .route("/r/{code}", get(redirect::follow))
         .route("/webhooks/{partner}/{path}", post(webhooks::receive))
         .route("/postback/{partner}", any(postback::receive))
         .route("/demo", get(demo::show))
@@ -52,6 +53,8 @@ pub fn router(state: AppState) -> Router {
         .route("/events", get(events::stream))
         .leptos_routes_with_context(&state, routes, move || provide_context(engine.clone()), move || shell(options.clone()))
         .merge(api::routes())
+        .merge(downloads::routes())
+        .merge(exports::routes())
         .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(
             {
                 let engine = state.engine.clone();
@@ -64,11 +67,14 @@ pub fn router(state: AppState) -> Router {
         .layer(header_layer("x-frame-options", "SAMEORIGIN"))
         .layer(CompressionLayer::new());
 
-    let app = Router::new().merge(open).merge(pages);
-    let app = if state.allow_simulated_time { app.layer(middleware::from_fn(simulated_time)) } else { app };
-    app.layer(header_layer("x-content-type-options", "nosniff"))
+    let allow_simulated_time = state.allow_simulated_time;
+    let app = open
+        .merge(pages)
+        .layer(header_layer("x-content-type-options", "nosniff"))
         .layer(header_layer("referrer-policy", "strict-origin-when-cross-origin"))
         .with_state(state)
+        .merge(links);
+    if allow_simulated_time { app.layer(middleware::from_fn(simulated_time)) } else { app }
 }
 
 fn header_layer(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

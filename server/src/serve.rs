@@ -78,6 +78,8 @@ pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
             tokio::spawn(engine::webhook::work_loop(engine.clone()));
         }
         tokio::spawn(engine::ledger::seal_loop(engine.clone()));
+        tokio::spawn(engine::commission::approve_loop(engine.clone()));
+        tokio::spawn(engine::import::work_loop(engine.clone()));
     }
     tokio::spawn(async move {
         wait_for_signal().await;
@@ -156,6 +158,7 @@ async fn keep_house(engine: Engine) {
         if count % TICKS_PER_HOUR == 0 {
             let kept = async {
                 engine::click::ensure_partitions(&engine, 0).await?;
+                engine::exchange::release(&engine).await?;
                 engine::ip_hash::forget_old_keys(&engine).await
             };
             if let Err(error) = kept.await {

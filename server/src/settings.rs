@@ -11,7 +11,7 @@ use engine::{
 pub struct Installation {
     pub settings: Settings,
     pub data_dir: PathBuf,
-    keys: Keys,
+    pub keys: Keys,
     /// Stopped when the installation goes.
     services: Option<embedded::Services>,
 }

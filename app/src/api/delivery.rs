@@ -89,13 +89,14 @@ pub async fn replay_dead_deliveries(#[server(default)] partner: String) -> Resul
 
 #[cfg(feature = "ssr")]
 mod server {
-    use std::str::FromStr;
-
     use engine::webhook::Filter;
     use serde::Deserialize;
 
     use super::{Delivery, DeliveryState};
-    use crate::{AppError, api::request::invalid};
+    use crate::{
+        AppError,
+        api::request::{invalid, read},
+    };
 
     /// 64 KiB: indented, deep JSON grows many times over.
     const INDENTED_MAX: usize = 64 * 1024;
@@ -131,10 +132,6 @@ mod server {
             partner_id: read("partner", partner)?,
             before: read("before", before)?,
         })
-    }
-
-    fn read<T: FromStr<Err: ToString>>(field: &str, text: &str) -> Result<Option<T>, AppError> {
-        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|error: T::Err| invalid(field, error.to_string())) }
     }
 
     /// JSON with a line per value. Only blanks between values change: numbers, texts and the order of keys stay as they were sent.
@@ -222,4 +219,6 @@ mod server {
 }
 
 #[cfg(feature = "ssr")]
-use server::{indented, read_filter};
+pub(super) use server::indented;
+#[cfg(feature = "ssr")]
+use server::read_filter;

@@ -5,6 +5,8 @@
 #[cfg(feature = "ssr")]
 mod read;
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use domain::{PartnerSecretId, WebhookDeliveryId};
 use leptos::prelude::*;
@@ -13,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::AppError;
 
 #[cfg(feature = "ssr")]
-use read::{MADE_SECRET_COOKIE, MADE_SECRET_SECONDS, detail, read_id, read_terms, with_deep_link};
+use read::{MADE_SECRET_COOKIE, MADE_SECRET_SECONDS, detail, read_id, read_terms, with_deep_link, with_multipliers};
 
 /// The list of partners.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +38,8 @@ pub struct PartnerDetail {
     pub terms_history: String,
     /// What a form for new terms starts from, so that one value can be changed alone.
     pub newest_terms: TermsForm,
+    /// Id and name of each metric that the newest terms reward.
+    pub metric_names: Vec<(String, String)>,
     pub metrics: String,
     pub webhooks: Vec<Endpoint>,
     /// How to send a test from a shell.
@@ -140,6 +144,13 @@ pub struct TermsForm {
     pub hold_period_days: String,
     pub adjustment_window_days: String,
     pub payout_currency: String,
+    pub attribution_model: String,
+    pub attribution_minimum_seconds: String,
+    /// In major units of the payout currency.
+    pub minimum_payout: String,
+    /// What each metric multiplies a commission by, by its id.
+    #[serde(default)]
+    pub multipliers: BTreeMap<String, String>,
     #[serde(default)]
     pub effective_from: String,
 }
@@ -152,7 +163,8 @@ pub async fn add_terms(partner_id: String, terms: TermsForm) -> Result<i32, AppE
     let page = format!("/partners/{partner_id}");
     let saved = async {
         let (values, effective_from) = read_terms(&terms, engine.now())?;
-        engine::partner::add_terms(&engine, &who, &partner_id, values, None, effective_from).await.map_err(AppError::from)
+        let metrics = with_multipliers(engine::partner::show(&engine, &who, &partner_id).await?.success_metrics, &terms.multipliers)?;
+        engine::partner::add_terms(&engine, &who, &partner_id, values, Some(metrics), effective_from).await.map_err(AppError::from)
     };
     let added = saved.await.inspect_err(|_| super::request::keep_draft(TERMS_DRAFT, &page, &terms))?;
     super::request::lead_plain_form_to(&format!("{page}?done=terms"));

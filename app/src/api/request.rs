@@ -75,6 +75,33 @@ pub fn take_draft<Typed: DeserializeOwned>(form: &str, page: &str) -> Option<Typ
     serde_json::from_slice(&json).ok()
 }
 
+/// A value of a query or a form; nothing for an empty text.
+pub fn read<T: std::str::FromStr<Err: ToString>>(field: &str, text: &str) -> Result<Option<T>, AppError> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|error: T::Err| invalid(field, error.to_string())) }
+}
+
+/// The page of a list that a query asks for, from 1.
+pub fn read_page(text: &str) -> Result<i64, AppError> {
+    match read::<i64>("page", text)? {
+        None => Ok(1),
+        // A million pages are more than anybody turns, and keep the offset small.
+        Some(page @ 1..=1_000_000) => Ok(page),
+        Some(page) => Err(invalid("page", format!("`{page}` must be from 1 to 1000000"))),
+    }
+}
+
+/// Pages that so many rows take.
+pub fn pages(count: i64, page_length: i64) -> i64 {
+    count.max(0).saturating_add(page_length - 1) / page_length
+}
+
+/// Leads a plain form back to the list that it was sent from, with the list's query, and says what was done.
+pub fn lead_back(list: &str, query: &str, done: &str) {
+    let ours = query.len() <= 500 && query.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\"<>\\".contains(&byte));
+    let query = if ours && !query.is_empty() { format!("{query}&") } else { String::new() };
+    lead_plain_form_to(&format!("{list}?{query}done={done}"));
+}
+
 /// An input of a form that could not be read. The status of a plain form's answer is left alone: it is a redirect.
 pub fn invalid(field: &str, reason: impl ToString) -> AppError {
     if !is_plain_form()

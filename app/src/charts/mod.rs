@@ -5,12 +5,16 @@
 //! takes figures and gives `None` when there is nothing to draw, ending in [`themed`].
 
 mod funnel;
+mod models;
 mod revenue;
+mod timeline;
 
 use charts_rs::{Color, FontConfig};
 
 pub use funnel::funnel;
+pub use models::{MODELS_SHOWN, models};
 pub use revenue::revenue;
+pub use timeline::timeline;
 
 /// Stands for the accent colour.
 const ACCENT: Color = Color { r: 1, g: 1, b: 1, a: 255 };
@@ -18,10 +22,25 @@ const ACCENT: Color = Color { r: 1, g: 1, b: 1, a: 255 };
 const TEXT: Color = Color { r: 2, g: 2, b: 2, a: 255 };
 /// Stands for the colour of grid lines.
 const LINE: Color = Color { r: 3, g: 3, b: 3, a: 255 };
+/// Stand for the colours of series that are compared.
+const SERIES: [Color; 4] = [
+    Color { r: 4, g: 4, b: 4, a: 255 },
+    Color { r: 5, g: 5, b: 5, a: 255 },
+    Color { r: 6, g: 6, b: 6, a: 255 },
+    Color { r: 7, g: 7, b: 7, a: 255 },
+];
 const NONE: Color = Color { r: 0, g: 0, b: 0, a: 0 };
 
 /// What each stand-in becomes, as charts-rs writes it.
-const THEME: [(&str, &str); 3] = [("#010101", "var(--chart-accent)"), ("#020202", "var(--text-2)"), ("#030303", "var(--chart-grid)")];
+const THEME: [(&str, &str); 7] = [
+    ("#010101", "var(--chart-accent)"),
+    ("#020202", "var(--text-2)"),
+    ("#030303", "var(--chart-grid)"),
+    ("#040404", "var(--series-1)"),
+    ("#050505", "var(--series-2)"),
+    ("#060606", "var(--series-3)"),
+    ("#070707", "var(--series-4)"),
+];
 
 fn font(size: f32, color: Color) -> FontConfig {
     FontConfig { size, color, ..FontConfig::default() }

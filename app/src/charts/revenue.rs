@@ -81,7 +81,7 @@ fn overlay(svg: &str, metrics: &Metrics) -> String {
 }
 
 /// Where the line's points are, read from its path.
-fn line_points(svg: &str) -> Vec<(f32, f32)> {
+pub(super) fn line_points(svg: &str) -> Vec<(f32, f32)> {
     let line =
         svg.split("<path d=\"").find_map(|rest| rest.split_once('"').filter(|(_, attributes)| is_line(attributes)).map(|(path, _)| path));
     let numbers: Vec<f32> = line.unwrap_or_default().split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();

@@ -16,7 +16,27 @@ pub fn DoneNotice() -> impl IntoView {
                 "terms" => "The new terms are saved as a version of their own.",
                 "revoked" => "The secret is revoked: what is signed with it is refused from now on.",
                 "replayed" => "It is back in the queue and will be processed again.",
+                "attributed" => "It is attributed: it earns from now on, and no later click changes that.",
                 "replayed-all" => "All that were given up are back in the queue.",
+                "commissions-held" => "The chosen commissions are held back: no timer approves them.",
+                "commissions-released" => "The chosen commissions go on: each is approved when its hold period is over.",
+                "commissions-approved" => "The chosen commissions are approved. Those that are held back have to be released first.",
+                "statements-issued" => "The month is closed: its statements are issued and will not change.",
+                "payout-created" => "The payout is open. Mark it as paid when the money has come.",
+                "payout-paid" => "The payout is paid and booked.",
+                "mapped" => "The mapping is saved. A dry run shows what an import would do.",
+                "import-started" => "The import is running. You may leave this page: it goes on.",
+                "success-verified" => "The success is verified, and its developer's commissions are rated anew.",
+                "success-rejected" => "The success is rejected: it multiplies nothing.",
+                "case-study-drafted" => "The case study is drafted from the data.",
+                "case-study-saved" => "The texts are saved.",
+                "case-study-rewritten" => "The case study is written anew from the present data.",
+                "case-study-published" => "The case study is published and can be downloaded.",
+                "case-study-withdrawn" => "The case study is withdrawn.",
+                "consent-given" => "The consent is recorded.",
+                "consent-withdrawn" => {
+                    "It is recorded that the consent is taken back, and nothing about the developer is published any more."
+                }
                 _ => return None,
             })
         })

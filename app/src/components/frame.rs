@@ -26,7 +26,7 @@ fn Sidebar(viewer: Signal<Option<Viewer>>) -> impl IntoView {
     view! {
         <header class="sidebar">
             <Brand/>
-            <Nav label="Main"/>
+            <Nav label="Main" prefix="sidebar"/>
             <Account viewer/>
         </header>
     }
@@ -41,7 +41,7 @@ fn TopBar(viewer: Signal<Option<Viewer>>) -> impl IntoView {
             <details class="top-bar__menu">
                 <summary class="button" data-kind="quiet"><Icon symbol=Symbol::Menu/>"Menu"</summary>
                 <div class="top-bar__sheet">
-                    <Nav label="Main"/>
+                    <Nav label="Main" prefix="menu"/>
                     <Account viewer/>
                 </div>
             </details>

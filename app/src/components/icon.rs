@@ -7,7 +7,16 @@ pub enum Symbol {
     Dashboard,
     Sites,
     Partners,
+    Conversions,
+    Commissions,
+    Statements,
+    Payouts,
+    Successes,
+    CaseStudies,
     Webhooks,
+    Imports,
+    Rates,
+    Audit,
     Demo,
     Menu,
     SignOut,
@@ -29,6 +38,21 @@ impl Symbol {
             Self::Partners => {
                 "M6 7.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM1.5 13.5c0-2.5 2-4 4.5-4s4.5 1.5 4.5 4M10.5 2.8a2.4 2.4 0 0 1 0 4.4M12 9.9c1.5.6 2.5 1.9 2.5 3.6"
             }
+            Self::Conversions => "M2.5 5.5h9M9 3l2.5 2.5L9 8M13.5 10.5h-9M7 8 4.5 10.5 7 13",
+            Self::Commissions => {
+                "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM10 6c-.4-.7-1.1-1-2-1-1.2 0-2 .6-2 1.5 0 2 4 1 4 3 0 .9-.8 1.5-2 1.5-.9 0-1.6-.3-2-1M8 3.8v1.2M8 11v1.2"
+            }
+            Self::Statements => "M3.5 2.500h6l3 3v8h-9zM9.5 2.500v3h3M5.5 8h5M5.5 10.500h5",
+            Self::Payouts => "M2 5.500h12v7H2zM2 8h12M4.5 10.500h2M4 5.500v-2h8v2",
+            Self::Successes => {
+                "M5 2.500h6v4a3 3 0 0 1-6 0zM5 3.500H2.800c0 2 .8 3 2.3 3M11 3.500h2.200c0 2-.8 3-2.3 3M8 9.500v2.500M5.5 13.500h5"
+            }
+            Self::CaseStudies => {
+                "M8 4c-1.5-1-3.5-1.5-5.5-1.500v9.500c2 0 4 .5 5.5 1.5 1.5-1 3.5-1.5 5.5-1.500V2.500c-2 0-4 .5-5.5 1.500zM8 4v9.5"
+            }
+            Self::Imports => "M8 10V2.500M5.5 5 8 2.5 10.5 5M2.5 9.500v3a1 1 0 0 0 1 1h9a1 1 0 0 0 1-1v-3",
+            Self::Rates => "M2.5 11.5 6 7.500l2.5 2 5-6M10.5 3.500h3v3M2.5 13.500h11",
+            Self::Audit => "M3 2.500h7v11H3zM5 5.500h3M5 8h3M12 13.500a1.5 1.5 0 0 0 1.5-1.500V5.500H12",
             Self::Webhooks => "M8 2v6M5.5 5.5 8 8l2.5-2.5M2.5 9.5v3a1 1 0 0 0 1 1h9a1 1 0 0 0 1-1v-3",
             Self::Demo => "M2.5 3h11v10h-11zM2.5 6h11M7 8l2.6 1.5L7 11z",
             Self::Menu => "M2.5 4.5h11M2.5 8h11M2.5 11.5h11",

@@ -1,39 +1,75 @@
-//! The main menu.
+//! The main menu, in groups.
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
 use super::{Icon, Symbol};
 
-/// Label, path, symbol. The demo is a page of its own outside the app.
-const LINKS: [(&str, &str, Symbol); 5] = [
-    ("Dashboard", "/", Symbol::Dashboard),
-    ("Sites", "/sites", Symbol::Sites),
-    ("Partners", "/partners", Symbol::Partners),
-    ("Webhooks", "/deliveries", Symbol::Webhooks),
-    ("Demo", "/demo", Symbol::Demo),
+type Link = (&'static str, &'static str, Symbol);
+
+/// Title of a group, which may be empty, and its links: label, path, symbol. The demo is a page of its own outside the app.
+const GROUPS: [(&str, &[Link]); 6] = [
+    ("", &[("Dashboard", "/", Symbol::Dashboard)]),
+    ("Programme", &[("Sites", "/sites", Symbol::Sites), ("Partners", "/partners", Symbol::Partners)]),
+    (
+        "Money",
+        &[
+            ("Conversions", "/conversions", Symbol::Conversions),
+            ("Commissions", "/commissions", Symbol::Commissions),
+            ("Statements", "/statements", Symbol::Statements),
+            ("Payouts", "/payouts", Symbol::Payouts),
+        ],
+    ),
+    (
+        "Insight",
+        &[
+            ("Successes", "/successes", Symbol::Successes),
+            ("Case studies", "/case-studies", Symbol::CaseStudies),
+            ("Attribution report", "/reports/attribution", Symbol::Chart),
+        ],
+    ),
+    (
+        "Operations",
+        &[
+            ("Webhooks", "/deliveries", Symbol::Webhooks),
+            ("Imports", "/imports", Symbol::Imports),
+            ("Exchange rates", "/exchange-rates", Symbol::Rates),
+            ("Audit log", "/audit", Symbol::Audit),
+        ],
+    ),
+    ("Try it", &[("Demo", "/demo", Symbol::Demo)]),
 ];
 
-/// The links to the app's parts; the one that is open says so.
+/// The links to the app's parts; the one that is open says so. The label tells the menus of a page apart, as do the ids of the
+/// groups' titles, which begin with `prefix`.
 #[component]
-pub fn Nav(#[prop(into)] label: String) -> impl IntoView {
-    let path = use_location().pathname;
-    let links = LINKS.map(|(label, href, symbol)| {
-        let current = move || path.with(|path| is_within(path, href)).then_some("page");
-        let external = (href == "/demo").then_some("external");
+pub fn Nav(#[prop(into)] label: String, prefix: &'static str) -> impl IntoView {
+    let groups = GROUPS.into_iter().enumerate().map(|(number, (title, links))| {
+        let id = format!("{prefix}-{number}");
+        let titled = (!title.is_empty()).then(|| id.clone());
         view! {
-            <li>
-                <a class="nav__link" href=href rel=external aria-current=current>
-                    <Icon symbol/>
-                    {label}
-                </a>
-            </li>
+            <div class="nav__group">
+                {titled.clone().map(|id| view! { <p class="nav__title" id=id>{title}</p> })}
+                <ul class="nav__list" aria-labelledby=titled>{links.iter().map(|link| view! { <NavLink link=*link/> }).collect_view()}</ul>
+            </div>
         }
     });
+    view! { <nav class="nav" aria-label=label>{groups.collect_view()}</nav> }
+}
+
+#[component]
+fn NavLink(link: Link) -> impl IntoView {
+    let (label, href, symbol) = link;
+    let path = use_location().pathname;
+    let current = move || path.with(|path| is_within(path, href)).then_some("page");
+    let external = (href == "/demo").then_some("external");
     view! {
-        <nav class="nav" aria-label=label>
-            <ul class="nav__list">{links.into_iter().collect_view()}</ul>
-        </nav>
+        <li>
+            <a class="nav__link" href=href rel=external aria-current=current>
+                <Icon symbol/>
+                {label}
+            </a>
+        </li>
     }
 }
 

@@ -200,7 +200,7 @@ fn ConversionRow(conversion: RecentConversion) -> impl IntoView {
     };
     view! {
         <tr data-conversion-id=conversion.conversion_id.to_string()>
-            <td data-label="Time"><Time at=conversion.occurred_at/></td>
+            <td data-label="Time"><a href=format!("/conversions/{}", conversion.conversion_id)><Time at=conversion.occurred_at/></a></td>
             <td data-label="Partner"><a href=format!("/partners/{}", conversion.partner_id)>{conversion.partner_name}</a></td>
             <td data-label="Site">{site}</td>
             <NumberCell label="Value">{conversion.value.to_string()}</NumberCell>

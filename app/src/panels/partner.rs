@@ -1,7 +1,10 @@
 //! The list of partners, and what of a partner's page is only read.
 
 use chrono::{DateTime, Utc};
-use domain::partner::{AuthType, IntegrationKind, IntegrationMethod, MeasurementMethod, MetricKind, Partner, SuccessMetric};
+use domain::{
+    Money,
+    partner::{AuthType, IntegrationKind, IntegrationMethod, MeasurementMethod, MetricKind, Partner, SuccessMetric},
+};
 use engine::partner::{Overview, TermsVersion};
 use leptos::prelude::*;
 
@@ -123,7 +126,7 @@ fn History(terms: Vec<TermsVersion>, now: DateTime<Utc>) -> impl IntoView {
         <DataTable
             caption="Versions of the terms, the newest first"
             cards=true
-            columns=vec!["Version", "In force from", "#Commission", "#Bonus", "#Cap", "#Window", "#Hold", "#Adjustments", "Currency", "Made by"]
+            columns=vec!["Version", "In force from", "#Commission", "#Bonus", "#Cap", "Attribution", "#Window", "#Hold", "#Adjustments", "#Minimum payout", "Made by"]
         >
             {rows}
         </DataTable>
@@ -135,6 +138,11 @@ fn History(terms: Vec<TermsVersion>, now: DateTime<Utc>) -> impl IntoView {
 fn TermsLine(version: TermsVersion, in_force: Option<i32>) -> impl IntoView {
     let TermsVersion { terms, created_at, created_by } = version;
     let values = terms.values;
+    let window = match values.attribution_minimum_seconds {
+        0 => format!("{} h", values.attribution_window_hours),
+        seconds => format!("{seconds} s to {} h", values.attribution_window_hours),
+    };
+    let minimum_payout = Money::new(values.minimum_payout_minor, values.payout_currency);
     let (tone, phase) = match in_force {
         Some(current) if terms.version == current => (Tone::Good, "in force"),
         Some(current) if terms.version < current => (Tone::Neutral, "past"),
@@ -153,10 +161,11 @@ fn TermsLine(version: TermsVersion, in_force: Option<i32>) -> impl IntoView {
             <NumberCell label="Commission">{percent_of_decimal(values.commission_rate)}</NumberCell>
             <NumberCell label="Bonus">{percent_of_decimal(values.success_bonus_rate)}</NumberCell>
             <NumberCell label="Cap">{format!("× {}", values.multiplier_cap)}</NumberCell>
-            <NumberCell label="Window">{format!("{} h", values.attribution_window_hours)}</NumberCell>
+            <td data-label="Attribution">{values.attribution_model.to_string().replace('_', " ")}</td>
+            <NumberCell label="Window">{window}</NumberCell>
             <NumberCell label="Hold">{format!("{} d", values.hold_period_days)}</NumberCell>
             <NumberCell label="Adjustments">{format!("{} d", values.adjustment_window_days)}</NumberCell>
-            <td data-label="Currency">{values.payout_currency.code()}</td>
+            <NumberCell label="Minimum payout">{format!("{} {}", minimum_payout.to_decimal(), values.payout_currency)}</NumberCell>
             <td data-label="Made by" title=date_time(created_at)>{created_by}</td>
         </tr>
     }

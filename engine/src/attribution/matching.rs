@@ -7,6 +7,7 @@ use domain::{
     attribution::{MatchedBy, Model, Policy, Touched, journey, shares},
     click::{ClickToken, RefusedClickToken},
     conversion::ConversionState,
+    dashboard::Period,
 };
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -31,6 +32,8 @@ pub(super) struct Subject {
     pub referral_code: Option<String>,
     pub session_id: Option<SessionId>,
     pub user_identifier: Option<String>,
+    /// Whether the cache may answer before the click table; a rerun of the past asks the table alone.
+    pub use_cache: bool,
 }
 
 /// What a look for the clicks came to.
@@ -82,7 +85,8 @@ pub(super) async fn load(connection: &mut PgConnection, conversion_id: Conversio
         r#"select conversion_id as "conversion_id: ConversionId", partner_id as "partner_id: PartnerId", occurred_at, received_at, click_token,
                   referral_code, session_id as "session_id: SessionId", user_identifier,
                   coalesce((select active from partner_activity a where a.partner_id = c.partner_id and changed_at <= c.received_at
-                            order by changed_at desc limit 1), true) as "partner_active!"
+                            order by changed_at desc limit 1), true) as "partner_active!",
+                  true as "use_cache!"
            from conversions c
            where conversion_id = $1"#,
         conversion_id.0,
@@ -90,6 +94,34 @@ pub(super) async fn load(connection: &mut PgConnection, conversion_id: Conversio
     .fetch_one(connection)
     .await?;
     Ok(subject)
+}
+
+/// The conversions that happened in a period, of one partner or of all, the oldest first; for a rerun.
+pub(super) async fn load_period(
+    connection: &mut PgConnection,
+    partner_id: Option<&PartnerId>,
+    period: Period,
+    limit: usize,
+) -> Result<Vec<Subject>> {
+    let subjects = sqlx::query_as!(
+        Subject,
+        r#"select conversion_id as "conversion_id: ConversionId", partner_id as "partner_id: PartnerId", occurred_at, received_at, click_token,
+                  referral_code, session_id as "session_id: SessionId", user_identifier,
+                  coalesce((select active from partner_activity a where a.partner_id = c.partner_id and changed_at <= c.received_at
+                            order by changed_at desc limit 1), true) as "partner_active!",
+                  false as "use_cache!"
+           from conversions c
+           where occurred_at >= $1 and occurred_at < $2 and ($3::text is null or partner_id = $3)
+           order by occurred_at, conversion_id
+           limit $4"#,
+        period.from,
+        period.to,
+        partner_id.map(PartnerId::as_str),
+        i64::try_from(limit).unwrap_or(i64::MAX),
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(subjects)
 }
 
 /// Finds the clicks that may claim a conversion under the policy that was in force when it happened.
@@ -146,7 +178,8 @@ fn check_token(work: &Work<'_>, subject: &Subject, text: &str, policy: &Policy) 
         other => refused(other),
     })?;
     let seconds = (subject.occurred_at - token.clicked_at()).num_seconds();
-    if seconds < policy.minimum.num_seconds() {
+    // Without a minimum, a click may lie a little ahead of the conversion: the two clocks differ.
+    if !policy.minimum.is_zero() && seconds < policy.minimum.num_seconds() {
         let reason = format!("it came {seconds} s after its click, and the terms ask for at least {} s", policy.minimum.num_seconds());
         return Err(Match::Ended(ConversionState::Refused, reason));
     }
@@ -171,7 +204,14 @@ async fn match_token(work: &mut Work<'_>, subject: &Subject, token: &ClickToken,
         }
     }
     let (click_id, clicked_at) = (token.click_id, token.clicked_at());
-    Ok(Match::Found(vec![Credit { click_id, clicked_at, share: Decimal::ONE, code, matched_by: MatchedBy::ClickToken, model: policy.model }]))
+    Ok(Match::Found(vec![Credit {
+        click_id,
+        clicked_at,
+        share: Decimal::ONE,
+        code,
+        matched_by: MatchedBy::ClickToken,
+        model: policy.model,
+    }]))
 }
 
 async fn match_code(work: &mut Work<'_>, subject: &Subject, code: &CodeOwner, sessions: &[SessionId], policy: &Policy) -> Result<Match> {
@@ -245,7 +285,7 @@ async fn known_sessions(work: &mut Work<'_>, subject: &Subject, token_session: O
 /// The cache knows the session's latest click without touching the click table; it does for a conversion that came after it.
 async fn cached_touch(work: &Work<'_>, subject: &Subject, code: &CodeOwner, policy: &Policy) -> Option<Touch> {
     // A customer may have other sessions, too, of which the cache knows nothing.
-    let session_id = subject.session_id.filter(|_| subject.user_identifier.is_none())?;
+    let session_id = subject.session_id.filter(|_| subject.use_cache && subject.user_identifier.is_none())?;
     let cached = click::cached_click(work.engine, &subject.partner_id, &code.referral_code, session_id).await?;
     let touch = Touch { click_id: cached.click_id, clicked_at: cached.clicked_at, referral_code: code.referral_code.clone() };
     policy.admits(touch.clicked_at, subject.occurred_at).then_some(touch)

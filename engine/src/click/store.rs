@@ -41,6 +41,7 @@ pub struct Store {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CachedClick {
     pub click_id: ClickId,
+    #[serde(with = "chrono::serde::ts_microseconds")]
     pub clicked_at: DateTime<Utc>,
 }
 
@@ -56,6 +57,15 @@ pub async fn cached_click(engine: &Engine, partner_id: &PartnerId, referral_code
     serde_json::from_str(&text).ok()
 }
 
+/// The `SET` that puts a click into the attribution cache; `None` without a session.
+fn set_cached(click: &Click) -> Option<redis::Cmd> {
+    let key = cache_key(&click.partner_id, &click.referral_code, click.session_id?);
+    let value = serde_json::to_vec(&CachedClick { click_id: click.click_id, clicked_at: click.clicked_at }).ok()?;
+    let mut command = redis::Cmd::with_capacity(6, key.len() + value.len() + 16);
+    command.arg("SET").arg(key).arg(value).arg("EX").arg(u64::from(click.window_hours) * 3600);
+    Some(command)
+}
+
 impl Store {
     pub fn new(db: PgPool, redis: ConnectionManager, shard: i16) -> Self {
         Self { db, redis, shard, postgres_away: AtomicBool::new(false) }
@@ -69,7 +79,7 @@ impl Store {
     pub async fn write(&self, writer: usize, mut clicks: Vec<Click>) -> Durability {
         // A session that began with its click cannot have been here before: its place in the cache need not be read first.
         let (begun, known): (Vec<usize>, Vec<usize>) = (0..clicks.len()).partition(|index| clicks[*index].begins_session());
-        let repeats = self.cache(&clicks, &known).await;
+        let repeats = self.cache_and_find_repeats(&clicks, &known).await;
         for index in repeats {
             clicks[index].counted = false;
         }
@@ -99,25 +109,31 @@ impl Store {
         }
     }
 
-    /// One pipelined `SET … GET` per click fills the attribution cache; returns those of `indices` whose session was here
-    /// less than an hour ago. While Redis is away the cache stays as it is and repeats count: conversions then find their
-    /// clicks in Postgres.
-    async fn cache(&self, clicks: &[Click], indices: &[usize]) -> Vec<usize> {
-        let mut pipeline = redis::pipe();
+    /// Fills the attribution cache. While Redis is away the cache stays as it is: conversions then find their clicks in Postgres.
+    async fn cache(&self, clicks: &[Click], indices: &[usize]) {
+        let mut pipeline = redis::Pipeline::with_capacity(indices.len());
+        for index in indices {
+            if let Some(command) = set_cached(&clicks[*index]) {
+                pipeline.add_command(command);
+            }
+        }
+        if !pipeline.is_empty() {
+            let mut redis = self.redis.clone();
+            let _ = tokio::time::timeout(REDIS_PATIENCE, pipeline.query_async::<redis::Value>(&mut redis)).await;
+        }
+    }
+
+    /// Fills the attribution cache too, and returns those of `indices` whose session was here less than an hour ago. While
+    /// Redis is away repeats count.
+    async fn cache_and_find_repeats(&self, clicks: &[Click], indices: &[usize]) -> Vec<usize> {
+        let mut pipeline = redis::Pipeline::with_capacity(indices.len());
         let mut asked = Vec::with_capacity(indices.len());
         for index in indices {
-            let click = &clicks[*index];
-            let Some(session_id) = click.session_id else { continue };
-            let value = CachedClick { click_id: click.click_id, clicked_at: click.clicked_at };
-            let Ok(value) = serde_json::to_string(&value) else { continue };
-            pipeline
-                .cmd("SET")
-                .arg(cache_key(&click.partner_id, &click.referral_code, session_id))
-                .arg(value)
-                .arg("EX")
-                .arg(u64::from(click.window_hours) * 3600)
-                .arg("GET");
-            asked.push(*index);
+            if let Some(mut command) = set_cached(&clicks[*index]) {
+                command.arg("GET");
+                pipeline.add_command(command);
+                asked.push(*index);
+            }
         }
         if asked.is_empty() {
             return Vec::new();
@@ -135,13 +151,13 @@ impl Store {
     /// Inserts clicks that were never inserted before, and counts them, in one statement. It asks less of Postgres than
     /// [`Store::insert_again`]: no row is looked up first, and none is confirmed or returned.
     async fn insert_new(&self, writer: usize, clicks: &[Click]) -> sqlx::Result<()> {
-        let mut columns = Columns::default();
+        let mut columns = Columns::with_capacity(clicks.len());
         let mut counts = Counts::default();
         for click in clicks {
             columns.push(click);
             counts.add(click);
         }
-        let (hours, partner_ids, counted, uncounted) = counts.columns();
+        let ((hours, partner_ids), (counted, uncounted)): ((Vec<_>, Vec<_>), (Vec<_>, Vec<_>)) = counts.0.into_iter().unzip();
         let shard = self.shard + i16::try_from(writer).unwrap_or(0);
         sqlx::query!(
             r#"with added as (
@@ -157,21 +173,21 @@ impl Store {
                set clicks = h.clicks + excluded.clicks, clicks_uncounted = h.clicks_uncounted + excluded.clicks_uncounted"#,
             &columns.click_id,
             &columns.clicked_at,
-            &columns.referral_code,
-            &columns.partner_id,
+            &columns.referral_code as &[&str],
+            &columns.partner_id as &[&str],
             &columns.site_id,
-            &columns.developer_hash,
+            &columns.developer_hash as &[&str],
             &columns.session_id as &[Option<Uuid>],
-            &columns.source_url as &[Option<String>],
-            &columns.agent_class,
+            &columns.source_url as &[Option<&str>],
+            &columns.agent_class as &[&str],
             &columns.bot,
             &columns.counted,
-            &columns.ip_hash as &[Option<Vec<u8>>],
-            &columns.country as &[Option<String>],
+            &columns.ip_hash as &[Option<&[u8]>],
+            &columns.country as &[Option<&str>],
             &columns.recommendation_id as &[Option<Uuid>],
             shard,
             &hours,
-            &partner_ids,
+            &partner_ids as &[&str],
             &counted,
             &uncounted,
         )
@@ -183,7 +199,7 @@ impl Store {
     /// Inserts clicks that may be there already. What it really inserted is added to the counters, so that a batch that
     /// comes again from the fallback changes nothing.
     async fn insert_again(&self, clicks: &[Click]) -> sqlx::Result<()> {
-        let mut columns = Columns::default();
+        let mut columns = Columns::with_capacity(clicks.len());
         for click in clicks {
             columns.push(click);
         }
@@ -206,17 +222,17 @@ impl Store {
                set clicks = h.clicks + excluded.clicks, clicks_uncounted = h.clicks_uncounted + excluded.clicks_uncounted"#,
             &columns.click_id,
             &columns.clicked_at,
-            &columns.referral_code,
-            &columns.partner_id,
+            &columns.referral_code as &[&str],
+            &columns.partner_id as &[&str],
             &columns.site_id,
-            &columns.developer_hash,
+            &columns.developer_hash as &[&str],
             &columns.session_id as &[Option<Uuid>],
-            &columns.source_url as &[Option<String>],
-            &columns.agent_class,
+            &columns.source_url as &[Option<&str>],
+            &columns.agent_class as &[&str],
             &columns.bot,
             &columns.counted,
-            &columns.ip_hash as &[Option<Vec<u8>>],
-            &columns.country as &[Option<String>],
+            &columns.ip_hash as &[Option<&[u8]>],
+            &columns.country as &[Option<&str>],
             &columns.recommendation_id as &[Option<Uuid>],
             shard,
         )
@@ -290,64 +306,71 @@ pub async fn drain(engine: Engine) {
     }
 }
 
-#[derive(Default)]
-struct Columns {
+struct Columns<'c> {
     click_id: Vec<Uuid>,
     clicked_at: Vec<DateTime<Utc>>,
-    referral_code: Vec<String>,
-    partner_id: Vec<String>,
+    referral_code: Vec<&'c str>,
+    partner_id: Vec<&'c str>,
     site_id: Vec<Uuid>,
-    developer_hash: Vec<String>,
+    developer_hash: Vec<&'c str>,
     session_id: Vec<Option<Uuid>>,
-    source_url: Vec<Option<String>>,
-    agent_class: Vec<String>,
+    source_url: Vec<Option<&'c str>>,
+    agent_class: Vec<&'c str>,
     bot: Vec<bool>,
     counted: Vec<bool>,
-    ip_hash: Vec<Option<Vec<u8>>>,
-    country: Vec<Option<String>>,
+    ip_hash: Vec<Option<&'c [u8]>>,
+    country: Vec<Option<&'c str>>,
     recommendation_id: Vec<Option<Uuid>>,
 }
 
-impl Columns {
-    fn push(&mut self, click: &Click) {
+impl<'c> Columns<'c> {
+    fn with_capacity(length: usize) -> Self {
+        Self {
+            click_id: Vec::with_capacity(length),
+            clicked_at: Vec::with_capacity(length),
+            referral_code: Vec::with_capacity(length),
+            partner_id: Vec::with_capacity(length),
+            site_id: Vec::with_capacity(length),
+            developer_hash: Vec::with_capacity(length),
+            session_id: Vec::with_capacity(length),
+            source_url: Vec::with_capacity(length),
+            agent_class: Vec::with_capacity(length),
+            bot: Vec::with_capacity(length),
+            counted: Vec::with_capacity(length),
+            ip_hash: Vec::with_capacity(length),
+            country: Vec::with_capacity(length),
+            recommendation_id: Vec::with_capacity(length),
+        }
+    }
+
+    fn push(&mut self, click: &'c Click) {
         use domain::click::AgentClass;
         self.click_id.push(click.click_id.0);
         self.clicked_at.push(click.clicked_at);
-        self.referral_code.push(click.referral_code.clone());
-        self.partner_id.push(click.partner_id.to_string());
+        self.referral_code.push(&click.referral_code);
+        self.partner_id.push(click.partner_id.as_str());
         self.site_id.push(click.site_id.0);
-        self.developer_hash.push(click.developer_hash.clone());
+        self.developer_hash.push(&click.developer_hash);
         self.session_id.push(click.session_id.map(|id| id.0));
-        self.source_url.push(click.source_url.clone());
-        self.agent_class.push(click.agent_class.to_string());
+        self.source_url.push(click.source_url.as_deref());
+        self.agent_class.push(click.agent_class.as_str());
         self.bot.push(matches!(click.agent_class, AgentClass::Bot | AgentClass::Prefetch));
         self.counted.push(click.counted);
-        self.ip_hash.push(click.ip_hash.map(|hash| hash.to_vec()));
-        self.country.push(click.country.clone());
+        self.ip_hash.push(click.ip_hash.as_ref().map(|hash| hash.as_slice()));
+        self.country.push(click.country.as_deref());
         self.recommendation_id.push(click.recommendation_id.map(|id| id.0));
     }
 }
 
 /// A batch's clicks by hour and partner, in one fixed order.
 #[derive(Default)]
-struct Counts(BTreeMap<(DateTime<Utc>, PartnerId), (i64, i64)>);
+struct Counts<'c>(BTreeMap<(DateTime<Utc>, &'c str), (i64, i64)>);
 
-impl Counts {
-    fn add(&mut self, click: &Click) {
+impl<'c> Counts<'c> {
+    fn add(&mut self, click: &'c Click) {
         let hour = click.clicked_at.duration_trunc(TimeDelta::hours(1)).unwrap_or(click.clicked_at);
-        let (counted, uncounted) = self.0.entry((hour, click.partner_id.clone())).or_default();
+        let (counted, uncounted) = self.0.entry((hour, click.partner_id.as_str())).or_default();
         *(if click.counted { counted } else { uncounted }) += 1;
-    }
-
-    fn columns(self) -> (Vec<DateTime<Utc>>, Vec<String>, Vec<i64>, Vec<i64>) {
-        let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for ((hour, partner_id), (counted, uncounted)) in self.0 {
-            columns.0.push(hour);
-            columns.1.push(partner_id.into());
-            columns.2.push(counted);
-            columns.3.push(uncounted);
-        }
-        columns
     }
 }
 

@@ -1,12 +1,8 @@
 //! From pending to approved: once the hold period is over and nobody holds the commission back.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use domain::{
-    CommissionId, ConversionId, PartnerId,
-    auth::Principal,
-    ledger::Transaction,
-};
+use domain::{CommissionId, ConversionId, PartnerId, auth::Principal, ledger::Transaction, live::LiveEvent};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -46,33 +42,45 @@ pub async fn approve_due(engine: &Engine) -> Result<u64> {
         )
         .fetch_all(work.connection())
         .await?;
-        let count = approve(&mut work, &conversions).await?;
+        let count = approve(&mut work, &conversions, None).await?.len();
         work.commit().await?;
-        approved += count;
+        approved += count as u64;
         if count == 0 {
             return Ok(approved);
         }
     }
 }
 
-/// Moves these conversions' commissions, whose rows are locked, from held to earned.
-async fn approve(work: &mut Work<'_>, conversions: &[ConversionId]) -> Result<u64> {
+/// A commission that was just approved, by its natural key.
+struct Approved {
+    commission_id: CommissionId,
+    conversion_id: ConversionId,
+    partner_id: PartnerId,
+    external_event_id: String,
+}
+
+/// Moves these conversions' commissions, whose rows are locked, from held to earned: those whose hold period is over, or all of them
+/// if somebody approves them early. What is held back stays.
+async fn approve(work: &mut Work<'_>, conversions: &[ConversionId], early_by: Option<&str>) -> Result<Vec<Approved>> {
     let ids: Vec<Uuid> = conversions.iter().map(|id| id.0).collect();
     let now = work.now();
-    let approved = sqlx::query!(
-        r#"update commissions
+    let rows = sqlx::query!(
+        r#"update commissions c
            set state = 'approved', approved_at = $2, approved_by = $3
-           where conversion_id = any($1) and state = 'pending' and hold_reason is null and hold_until <= $2
-           returning commission_id as "commission_id: CommissionId", conversion_id as "conversion_id: ConversionId", partner_id as "partner_id: PartnerId",
-                     currency, final_minor + bonus_minor as "amount_minor!", hold_until"#,
+           from conversions v
+           where v.conversion_id = c.conversion_id and c.conversion_id = any($1) and c.state = 'pending' and c.hold_reason is null
+                 and (c.hold_until <= $2 or $4)
+           returning c.commission_id as "commission_id: CommissionId", c.conversion_id as "conversion_id: ConversionId",
+                     c.partner_id as "partner_id: PartnerId", v.external_event_id, c.currency, c.final_minor + c.bonus_minor as "amount_minor!", c.hold_until"#,
         &ids,
         now,
-        BY_HOLD_PERIOD,
+        early_by.unwrap_or(BY_HOLD_PERIOD),
+        early_by.is_some(),
     )
     .fetch_all(work.connection())
     .await?;
-    let mut postings = Vec::with_capacity(approved.len());
-    for row in &approved {
+    let mut postings = Vec::with_capacity(rows.len());
+    for row in &rows {
         let Some(transaction) = Transaction::approval(row.amount_minor) else { continue };
         postings.push(Posting {
             transaction,
@@ -82,11 +90,59 @@ async fn approve(work: &mut Work<'_>, conversions: &[ConversionId]) -> Result<u6
             conversion_id: Some(row.conversion_id),
             commission_id: Some(row.commission_id),
             payout_id: None,
-            receipt: json!({ "hold_until": row.hold_until, "amount_minor": row.amount_minor }),
+            receipt: json!({ "hold_until": row.hold_until, "amount_minor": row.amount_minor, "approved_by": early_by.unwrap_or(BY_HOLD_PERIOD) }),
         });
     }
     ledger::append(work, &postings).await?;
+    for partner_id in rows.iter().map(|row| row.partner_id.clone()).collect::<BTreeSet<_>>() {
+        work.announce(LiveEvent::Books { partner_id });
+    }
+    let approved = rows.into_iter().map(|row| Approved {
+        commission_id: row.commission_id,
+        conversion_id: row.conversion_id,
+        partner_id: row.partner_id,
+        external_event_id: row.external_event_id,
+    });
+    Ok(approved.collect())
+}
+
+/// Approves pending commissions before their hold period is over. Those that are held back have to be released first and stay as
+/// they are. Returns how many were approved.
+///
+/// # Errors
+/// [`Error::Forbidden`]; [`Error::Invalid`] without a reason.
+pub async fn approve_early(engine: &Engine, who: &Principal, commissions: &[CommissionId], reason: &str) -> Result<u64> {
+    require_operate(who, "approve commissions")?;
+    let reason = required_reason(reason)?;
+    let ids: Vec<Uuid> = commissions.iter().map(|id| id.0).collect();
+    let mut work = Work::begin(engine).await?;
+    let conversions = sqlx::query_scalar!(
+        r#"select conversion_id as "conversion_id: ConversionId"
+           from conversions join commissions using (conversion_id)
+           where commission_id = any($1)
+           order by conversion_id
+           for update of conversions"#,
+        &ids,
+    )
+    .fetch_all(work.connection())
+    .await?;
+    let approved = approve(&mut work, &conversions, Some(&who.actor())).await?;
+    for row in &approved {
+        let detail = json!({
+            "before": "pending", "after": "approved", "reason": reason,
+            "partner_id": row.partner_id, "conversion": row.external_event_id, "conversion_id": row.conversion_id,
+        });
+        audit::record(engine, work.connection(), who, "commission.approved", &format!("commission {}", row.commission_id), detail).await?;
+    }
+    work.commit().await?;
     Ok(approved.len() as u64)
+}
+
+fn required_reason(reason: &str) -> Result<&str> {
+    match reason.trim() {
+        "" => Err(Error::invalid("reason", "say why, for whoever looks at it next")),
+        reason => Ok(reason),
+    }
 }
 
 /// Approves what is due, for as long as the process lives.
@@ -107,10 +163,7 @@ pub async fn approve_loop(engine: Engine) {
 /// [`Error::Forbidden`]; [`Error::Invalid`] without a reason.
 pub async fn hold(engine: &Engine, who: &Principal, commissions: &[CommissionId], reason: &str) -> Result<u64> {
     require_operate(who, "hold commissions back")?;
-    let reason = reason.trim();
-    if reason.is_empty() {
-        return Err(Error::invalid("reason", "say why, for whoever looks at it next"));
-    }
+    let reason = required_reason(reason)?;
     set_hold(engine, who, commissions, Some(reason), "commission.held").await
 }
 
@@ -132,14 +185,18 @@ async fn set_hold(engine: &Engine, who: &Principal, commissions: &[CommissionId]
         r#"update commissions c set hold_reason = $2
            from (select commission_id, hold_reason as before from commissions where commission_id = any($1) order by commission_id for update) old
            where c.commission_id = old.commission_id and c.state = 'pending' and c.hold_reason is distinct from $2
-           returning c.commission_id as "commission_id: CommissionId", c.conversion_id as "conversion_id: ConversionId", old.before"#,
+           returning c.commission_id as "commission_id: CommissionId", c.conversion_id as "conversion_id: ConversionId",
+                     c.partner_id, old.before, (select external_event_id from conversions v where v.conversion_id = c.conversion_id) as external_event_id"#,
         &ids,
         reason,
     )
     .fetch_all(&mut *tx)
     .await?;
     for row in &changed {
-        let detail = json!({ "before": row.before, "after": reason, "conversion_id": row.conversion_id });
+        let detail = json!({
+            "before": row.before, "after": reason,
+            "partner_id": row.partner_id, "conversion": row.external_event_id, "conversion_id": row.conversion_id,
+        });
         audit::record(engine, &mut tx, who, action, &format!("commission {}", row.commission_id), detail).await?;
     }
     tx.commit().await?;

@@ -152,13 +152,23 @@ fn successes(rng: &mut StdRng, partner: &Partner, referral_code: &str, first: Da
             break;
         }
         let evidence: serde_json::Map<_, _> =
-            metric.required_data.iter().map(|key| (key.clone(), json!(format!("{key}-{}", rng.random_range(1000..9999))))).collect();
+            metric.required_data.iter().map(|key| (key.clone(), proof_of(key, at, rng.random_range(1000..9999)))).collect();
         let id = format!("success_{referral_code}_{}", metric.id);
         let data =
             json!({ "success_id": id, "metric": metric.id, "occurred_at": at, "evidence": evidence, "referral_code": referral_code });
         messages.push(Message { partner_id: partner.partner_id.clone(), id: format!("msg_demo_{id}"), at, kind: "success.achieved", data });
     }
     messages
+}
+
+/// A value of the type that the name of required data tells.
+fn proof_of(key: &str, at: DateTime<Utc>, number: u32) -> Value {
+    match key.rsplit('_').next() {
+        Some("date" | "at") => json!(at.date_naive()),
+        Some("url") => json!(format!("https://app-{number}.example")),
+        Some("count") => json!(number),
+        _ => json!(format!("{key}-{number}")),
+    }
 }
 
 /// Conversions of the last hours that name a site without clicks: they wait until their window closes.
@@ -212,10 +222,10 @@ async fn process(engine: &Engine, message: &Message) -> Result<Delivery> {
             reversal::Recorded::Waiting => "reversal waits for its conversion".to_owned(),
             reversal::Recorded::Duplicate => "reversal was there already".to_owned(),
         },
-        Event::SuccessAchieved(new) => match success::record_verified(&mut work, &new, "signed webhook", Some(id)).await? {
-            success::Recorded::New(id) => format!("success {id}"),
-            success::Recorded::Duplicate => "success was there already".to_owned(),
-        },
+        Event::SuccessAchieved(new) => {
+            let proof = Some(success::VerifiedBy::SignedWebhook);
+            success::record(&mut work, &new, Source::Webhook, proof, Some(id)).await?.to_string()
+        }
         Event::Nothing(why) => why,
     };
     work.commit().await?;

@@ -107,10 +107,10 @@ fn follow(rng: &mut StdRng, place: &Place, offer: usize, recommendation_id: Reco
     Click {
         click_id: domain::id::uuid_v7(clicked_at, rng.random()).into(),
         clicked_at,
-        referral_code: link.referral_code.clone(),
+        referral_code: link.referral_code.as_str().into(),
         partner_id: link.partner_id.clone(),
         site_id: link.site_id,
-        developer_hash: link.developer_hash.clone(),
+        developer_hash: link.developer_hash.as_str().into(),
         session_id: (person && rng.random_bool(0.9)).then(|| domain::id::uuid_v7(clicked_at, rng.random()).into()),
         source_url: Some(format!("{}/", place.url)),
         agent_class,

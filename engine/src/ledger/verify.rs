@@ -13,6 +13,7 @@ use super::chain::Sealable;
 use crate::{
     Engine, Result,
     commission::{self, Lock},
+    statement,
 };
 
 /// Something that does not hold.
@@ -36,7 +37,7 @@ impl Report {
     }
 }
 
-/// Checks the chain, the balances, and each commission against its events. Changes nothing but laying missing seals of
+/// Checks the chain, the balances, each commission against its events, and each statement and payout against the ledger. Changes nothing but laying missing seals of
 /// transactions that are properly waiting for them.
 pub async fn verify(engine: &Engine) -> Result<Report> {
     super::seal_all(engine).await?;
@@ -44,6 +45,7 @@ pub async fn verify(engine: &Engine) -> Result<Report> {
     check_chain(engine, &mut report).await?;
     check_balances(engine, &mut report).await?;
     check_commissions(engine, &mut report).await?;
+    report.findings.extend(statement::check(engine, None).await?);
     Ok(report)
 }
 
@@ -74,8 +76,20 @@ async fn check_chain(engine: &Engine, report: &mut Report) -> Result<()> {
         if let (Some(id), Some(currency), Some(kind), Some(component), Some(partner_id), Some(booked_at), Some(receipt)) = complete {
             let entries = row.entries.unwrap_or_default();
             let (conversion_id, commission_id, payout_id) = (row.conversion_id, row.commission_id, row.payout_id);
-            let text = Sealable { id, currency, kind, component, partner_id, conversion_id, commission_id, payout_id, booked_at, receipt, entries }
-                .canonical();
+            let text = Sealable {
+                id,
+                currency,
+                kind,
+                component,
+                partner_id,
+                conversion_id,
+                commission_id,
+                payout_id,
+                booked_at,
+                receipt,
+                entries,
+            }
+            .canonical();
             let previous = <[u8; 32]>::try_from(row.previous_hash.as_slice()).unwrap_or(GENESIS);
             if seal(&previous, &text).as_slice() != row.hash {
                 report.add(subject, format!("was changed after it was sealed at position {position} of the {book} book"));

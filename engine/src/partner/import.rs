@@ -41,7 +41,11 @@ impl fmt::Display for ImportReport {
 /// # Errors
 /// [`Error::Invalid`] with one line per bad file, which names the file and its key.
 pub async fn import_files(engine: &Engine, dir: &Path) -> Result<ImportReport> {
-    let files = read_files(dir)?;
+    import(engine, read_files(dir)?).await
+}
+
+/// [`import_files`] for files that were read and checked already.
+pub async fn import(engine: &Engine, files: Vec<PartnerFile>) -> Result<ImportReport> {
     let mut report = ImportReport::default();
     let mut tx = engine.db.begin().await?;
     for file in files {

@@ -103,8 +103,7 @@ pub async fn add_terms(
         Err(Error::NotFound { .. }) => None,
         Err(error) => return Err(error),
     };
-    let success_metrics =
-        success_metrics.or_else(|| before.as_ref().map(|terms| terms.success_metrics.clone())).unwrap_or_default();
+    let success_metrics = success_metrics.or_else(|| before.as_ref().map(|terms| terms.success_metrics.clone())).unwrap_or_default();
     if let Some((key, reason)) = invalid_metrics(&success_metrics) {
         return Err(Error::invalid(key, reason));
     }
@@ -166,7 +165,14 @@ pub(super) async fn insert(
     )
     .execute(tx)
     .await?;
-    Ok(Terms { partner_terms_id, partner_id: partner_id.clone(), version, effective_from, values: values.clone(), success_metrics: success_metrics.to_vec() })
+    Ok(Terms {
+        partner_terms_id,
+        partner_id: partner_id.clone(),
+        version,
+        effective_from,
+        values: values.clone(),
+        success_metrics: success_metrics.to_vec(),
+    })
 }
 
 struct Row {

@@ -1,10 +1,16 @@
-//! The REST API under `/api/v1`, and the one form of a page that uploads a file.
+//! The REST API under `/api/v1`, and the forms of pages that upload a file.
 //!
 //! Handlers translate between HTTP and the engine, which authorises and decides. To add a resource: a file here, its routes below.
 
+mod case_studies;
+mod conversions;
+mod files;
 mod impressions;
+mod multitouch;
 pub mod recommendations;
+mod reversals;
 mod sites;
+mod successes;
 
 use axum::{
     Router,
@@ -22,11 +28,25 @@ pub fn routes() -> Router<AppState> {
         .route("/api/v1/sites", post(sites::create))
         .route("/sites", post(sites::create_by_form))
         .layer(DefaultBodyLimit::max(sites::UPLOAD_BYTES_MAX));
+    let files = Router::new()
+        .route("/imports", post(files::upload_import))
+        .route("/exchange-rates", post(files::upload_rates))
+        .layer(DefaultBodyLimit::max(files::UPLOAD_BYTES_MAX));
+    let events = Router::new()
+        .route("/api/v1/conversions", post(conversions::create))
+        .route("/api/v1/reversals", post(reversals::create))
+        .layer(DefaultBodyLimit::max(conversions::BODY_BYTES_MAX));
     Router::new()
         .route("/api/v1/sites/{id}/recommendations", get(recommendations::list))
         .layer(any_origin())
         .route("/api/v1/sites/{id}", get(sites::show))
         .route("/api/v1/clicks", post(redirect::record))
+        .route("/api/v1/successes", post(successes::create).layer(DefaultBodyLimit::max(successes::BODY_BYTES_MAX)))
+        .route("/case-studies/{id}/export/{format}", get(case_studies::export))
+        .route("/reports/attribution.csv", get(multitouch::export))
+        .route("/imports/{id}/errors.csv", get(files::import_errors))
+        .merge(files)
+        .merge(events)
         .merge(uploads)
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     io::Read,
     path::Path,
 };
@@ -9,7 +10,10 @@ use std::{
 use chrono::TimeDelta;
 use domain::attribution::{Click, History, Identify, Model, Order, Policy, Recorded, shares};
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor},
+};
 
 use super::input::{Malformed, Row, Table, json_decimal, open, seconds};
 
@@ -58,17 +62,41 @@ fn read_windows(argument: &str) -> Result<Windows, Malformed> {
         let read = open(Path::new(argument))?.read_to_string(&mut text);
         read.map_err(|source| Malformed::File { file: file.clone(), source })?;
     }
-    let windows: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)
-        .map_err(|error| Malformed::Whole { file: file.clone(), what: format!("expected a JSON object of seconds by partner: {error}") })?;
-    let window = |(partner, value): (String, serde_json::Value)| {
+    let wrong = |what: String| Malformed::Whole { file: file.clone(), what };
+    let Pairs(pairs) =
+        serde_json::from_str(&text).map_err(|error| wrong(format!("expected a JSON object of seconds by partner: {error}")))?;
+    let mut windows = Windows::new();
+    for (partner, value) in pairs {
         let window = json_decimal(&value).and_then(seconds).filter(|window| *window >= TimeDelta::zero());
-        let wrong = || Malformed::Whole {
-            file: file.clone(),
-            what: format!("partner `{partner}`: `{value}` is not a window in seconds, 0 or more"),
-        };
-        window.ok_or_else(wrong).map(|window| (partner.clone(), window))
-    };
-    windows.into_iter().map(window).collect()
+        let window = window.ok_or_else(|| wrong(format!("partner `{partner}`: `{value}` is not a window in seconds, 0 or more")))?;
+        if windows.insert(partner.clone(), window).is_some() {
+            return Err(wrong(format!("partner `{partner}` is in it twice, expected once")));
+        }
+    }
+    Ok(windows)
+}
+
+/// The members of a JSON object as they stand, so that one which is there twice is seen.
+struct Pairs(Vec<(String, serde_json::Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Pairs;
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a map")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
 }
 
 fn read_events(path: &Path, windows: &Windows) -> Result<History, Malformed> {

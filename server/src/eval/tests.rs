@@ -299,6 +299,11 @@ fn wrong_files_headers_and_windows_are_named() {
     assert_eq!(error(&log, r#"{"acme": -1}"#), "--windows: partner `acme`: `-1` is not a window in seconds, 0 or more");
     assert_eq!(error(&log, r#"{"acme": "1 d"}"#), "--windows: partner `acme`: `\"1 d\"` is not a window in seconds, 0 or more");
     assert!(error(&log, r#"{"acme": 1}"#).contains("has no window"));
+    for twice in [r#"{"acme": 1, "brio": 2, "acme": 3}"#, r#"{"acme": 1, "\u0061cme": 1}"#] {
+        assert_eq!(error(&log, twice), "--windows: partner `acme` is in it twice, expected once");
+    }
+    let file = folder.file("twice.json", r#"{"acme": 1, "acme": 1}"#);
+    assert!(error(&log, file.to_str().unwrap()).ends_with("twice.json: partner `acme` is in it twice, expected once"));
 }
 
 #[test]

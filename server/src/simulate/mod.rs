@@ -1,11 +1,14 @@
 //! `orchestrator simulate`: journeys with known truth over real HTTP, and a report that compares; and history for a demo.
 //!
-//! [`plan`] makes the journeys and their truth from a seed, [`play`] sends them, [`truth`] computes what they must earn, and
-//! [`report`] compares. The server must have been started with `--allow-simulated-time` and use the same database: links are
-//! made, and the outcome is read, behind its back.
+//! [`cast`] provides partners with all attribution models, [`rates`] exchange rates; [`plan`] makes the journeys and their truth
+//! from a seed, [`play`] sends them, [`truth`] computes what they must earn, and [`report`] compares. The server must have been
+//! started with `--allow-simulated-time` and use the same database: partners and links are made, and the outcome is read, behind
+//! its back.
 
+mod cast;
 mod plan;
 mod play;
+mod rates;
 mod report;
 mod truth;
 
@@ -16,31 +19,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{SubsecRound, Utc};
+use chrono::{SubsecRound, TimeDelta, Utc};
 use clap::Args;
-use domain::{
-    PartnerId,
-    auth::Principal,
-    conversion::ConversionState,
-    partner::{Partner, SecretPurpose},
+use domain::conversion::ConversionState;
+use engine::{
+    Engine, commission, history,
+    simulation::{self, DeliveryCounts},
 };
-use engine::{Engine, history, partner, simulation};
 use futures::StreamExt;
-use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use crate::cli::Outcome;
+use cast::Cast;
 use plan::{Journey, Link, Site, Step, World};
-use play::{Address, Played, Sender, Stage};
-use report::{Book, Evidence, Report};
-use truth::{Counted, Rates};
+use play::{Address, Played, Stage};
+use report::{Evidence, Held, Report};
+use truth::{Facts, PerEuro};
 
-/// How long after the last request the queue may take to drain.
+/// How long the queue may stand still before the wait for it is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Journeys that share a site, on average, and sites that share a developer.
 const JOURNEYS_PER_SITE: usize = 8;
 const SITES_PER_DEVELOPER: usize = 3;
+
+/// The partners' terms change so long before now: in the middle of the simulated time.
+const CHANGE_AGE: TimeDelta = TimeDelta::hours(4 * 24 + 12);
 
 #[derive(Args)]
 pub struct SimulateArgs {
@@ -92,87 +96,149 @@ pub async fn fill_if_empty(engine: &Engine) -> engine::Result<()> {
     Ok(())
 }
 
-async fn simulate(args: &SimulateArgs, engine: &Engine) -> Result<Report, Box<dyn Error + Send + Sync>> {
+type Failure = Box<dyn Error + Send + Sync>;
+
+async fn simulate(args: &SimulateArgs, engine: &Engine) -> Result<Report, Failure> {
     let now = Utc::now().trunc_subsecs(0);
-    let partners = partner::list_active(&mut *engine.db.acquire().await?).await?;
-    if partners.len() < 2 {
-        return Err("the journeys need two active partners at least".into());
-    }
-    let run = format!("sim{}-{:x}", args.seed, now.timestamp());
-    let metrics =
-        |partner: &Partner| partner.success_metrics.iter().map(|metric| (metric.id.clone(), metric.required_data.clone())).collect();
+    let change_at = now - CHANGE_AGE;
+    let files = rates::plan(engine, now).await?;
+    rates::import_first(engine, &files).await?;
+    let cast = cast::engage(engine, change_at).await?;
     let world = World {
         seed: args.seed,
-        run,
+        run: format!("sim{}-{:x}", args.seed, now.timestamp()),
         now,
-        partners: partners.iter().map(metrics).collect(),
-        shared_sites: (args.journeys / JOURNEYS_PER_SITE).max(1),
+        change_at,
+        partners: cast.parties.clone(),
+        shared_sites: (args.journeys / JOURNEYS_PER_SITE).max(5),
+        late_currency: files.late_currency,
     };
     let journeys: Vec<Journey> = (0..args.journeys).map(|number| plan::journey(&world, number)).collect();
+    let simulated = run_journeys(args, engine, &world, &cast, &files, &journeys).await;
+    cast::dismiss(engine, &cast).await?;
+    simulated
+}
 
-    let mut books = Vec::new();
-    for partner in &partners {
-        books.push(book(engine, partner, &world).await?);
-    }
+async fn run_journeys(
+    args: &SimulateArgs,
+    engine: &Engine,
+    world: &World,
+    cast: &Cast,
+    files: &rates::Files,
+    journeys: &[Journey],
+) -> Result<Report, Failure> {
+    let mut clock = Stopwatch::start();
     let stage = Stage {
         http: reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(Duration::from_secs(30)).build()?,
         base_url: args.base_url.trim_end_matches('/').to_owned(),
-        senders: senders(engine, &partners).await?,
-        addresses: plant(engine, &world, &partners, &journeys).await?,
+        run: world.run.clone(),
+        senders: cast.senders.clone(),
+        addresses: plant(engine, world, cast, journeys).await?,
         troubles: std::sync::Mutex::default(),
     };
-    stage.knock(&world.run).await?;
+    stage.knock().await?;
+    clock.lap("1 prepare");
 
-    let started = Instant::now();
-    let played: Vec<Played> =
-        futures::stream::iter(&journeys).map(|journey| stage.play(journey)).buffered(args.concurrency.max(1)).collect().await;
-    let sending = started.elapsed();
     let prefix = format!("{}-", world.run);
-    await_drained(engine, &prefix, &journeys).await?;
+    let concurrency = args.concurrency.max(1);
+    let unplayed = journeys.iter().map(|journey| (journey, &journey.steps, Played::default()));
+    let played = play(&stage, unplayed, concurrency).await;
+    clock.lap("2 send");
+    let wanted = journeys.iter().flat_map(|journey| &journey.conversions).filter(|conversion| conversion.credit.is_some()).count();
+    await_drained(engine, &prefix, wanted, &[ConversionState::Attributed, ConversionState::Held]).await?;
+    clock.lap("3 work off");
 
-    let outcomes = simulation::outcomes(engine, &prefix).await?;
-    let names: Vec<String> = stage.addresses.values().map(|address| address.referral_code.clone()).collect();
-    let counts = simulation::click_counts(engine, &names).await?;
-    let clicks = stage.addresses.iter().filter_map(|(link, address)| Some((*link, *counts.get(&address.referral_code)?))).collect();
-    let evidence = Evidence {
-        journeys: &journeys,
-        played: &played,
-        books: &books,
-        outcomes: &outcomes,
-        deliveries: simulation::delivery_counts(engine, &prefix).await?,
-        clicks: &clicks,
-        developer: &developer,
+    let without_rate = rates::per_euro(engine).await?;
+    let held = Held {
+        expected: expected_held(journeys, cast, &without_rate),
+        found: simulation::state_count(engine, &prefix, &[ConversionState::Held]).await?,
     };
-    let mut report = report::compare(&evidence);
-    report.requests_per_second = report.requests as f64 / sending.as_secs_f64();
-    let latencies = simulation::ledger_latencies_ms(engine, &prefix).await?;
-    report.ledger_latency_ms_p50 = percentile(&latencies, 50);
-    report.ledger_latency_ms_p99 = percentile(&latencies, 99);
+    rates::import_second(engine, files).await?;
+    await_drained(engine, &prefix, wanted, &[ConversionState::Attributed]).await?;
+    commission::approve_due(engine).await?;
+    clock.lap("4 late rates, approval");
+
+    let late = journeys.iter().zip(played).map(|(journey, played)| (journey, &journey.late_steps, played));
+    let played = play(&stage, late, concurrency).await;
+    await_drained(engine, &prefix, wanted, &[ConversionState::Attributed]).await?;
+    commission::approve_due(engine).await?;
+    clock.lap("5 late events");
+
+    let mut report = gather(engine, world, cast, &stage, journeys, &played, held).await?;
+    clock.lap("6 compare");
+    let sending = clock.laps.iter().find(|(phase, _)| *phase == "2 send").map_or(0.0, |(_, time)| time.as_secs_f64());
+    report.requests_per_second = played.iter().map(|played| f64::from(played.requests)).sum::<f64>() / sending;
+    for (phase, time) in clock.laps {
+        report.took(phase, time);
+    }
     let troubles = stage.troubles.into_inner().unwrap_or_default();
     report.troubles = troubles.len();
     report.examples.extend(troubles.into_iter().take(10));
     Ok(report)
 }
 
+async fn play<'j>(stage: &Stage, acts: impl Iterator<Item = (&'j Journey, &'j Vec<Step>, Played)>, concurrency: usize) -> Vec<Played> {
+    futures::stream::iter(acts).map(|(journey, steps, played)| stage.play(journey, steps, played)).buffered(concurrency).collect().await
+}
+
+async fn gather(
+    engine: &Engine,
+    world: &World,
+    cast: &Cast,
+    stage: &Stage,
+    journeys: &[Journey],
+    played: &[Played],
+    held: Held,
+) -> Result<Report, Failure> {
+    let prefix = format!("{}-", world.run);
+    let names: Vec<String> = stage.addresses.values().map(|address| address.referral_code.clone()).collect();
+    let counts = simulation::click_counts(engine, &names).await?;
+    let clicks = stage.addresses.iter().filter_map(|(link, address)| Some((*link, *counts.get(&address.referral_code)?))).collect();
+    let per_euro = rates::per_euro(engine).await?;
+    let evidence = Evidence {
+        journeys,
+        played,
+        facts: &Facts::new(&cast.books, &per_euro, journeys, developer, world.now),
+        outcomes: &simulation::outcomes(engine, &prefix).await?,
+        balances: &simulation::balances(engine, &prefix).await?,
+        deliveries: simulation::delivery_counts(engine, &prefix).await?,
+        clicks: &clicks,
+        rederived: &simulation::rederive(engine, &prefix).await?,
+        held,
+    };
+    let mut report = report::compare(&evidence);
+    let latencies = simulation::ledger_latencies_ms(engine, &prefix).await?;
+    report.ledger_latency_ms_p50 = percentile(&latencies, 50);
+    report.ledger_latency_ms_p99 = percentile(&latencies, 99);
+    Ok(report)
+}
+
+/// The conversions with a click but, so far, without an exchange rate.
+fn expected_held(journeys: &[Journey], cast: &Cast, per_euro: &PerEuro) -> usize {
+    let credited = journeys.iter().flat_map(|journey| &journey.conversions).filter(|conversion| conversion.credit.is_some());
+    let lacks_rate = |conversion: &&plan::Expected| {
+        let (from, to) = (conversion.value.currency, &cast.books[conversion.partner].at(conversion.at).currency);
+        from != to && truth::rate(per_euro, from, to, conversion.at.date_naive()).is_none()
+    };
+    credited.filter(lacks_rate).count()
+}
+
 /// Sites of one developer come one after the other; a site of one journey has a developer of its own.
 fn developer(site: Site) -> usize {
     match site {
-        Site::Shared(index) => 2 * (index / SITES_PER_DEVELOPER),
-        Site::Own(number) => 2 * number + 1,
+        Site::Shared(index) => 3 * (index / SITES_PER_DEVELOPER),
+        Site::Own(number) => 3 * number + 1,
+        Site::Door => 2,
     }
 }
 
-/// Makes the sites and links that the journeys use.
-async fn plant(engine: &Engine, world: &World, partners: &[Partner], journeys: &[Journey]) -> engine::Result<HashMap<Link, Address>> {
-    let steps = journeys.iter().flat_map(|journey| &journey.steps);
-    let own: BTreeSet<Site> = steps
-        .filter_map(|step| match step {
-            Step::Click { link, .. } => Some(link.site),
-            Step::Send(_) => None,
-        })
-        .filter(|site| matches!(site, Site::Own(_)))
-        .collect();
-    let sites: Vec<Site> = (0..world.shared_sites).map(Site::Shared).chain(own).collect();
+/// Makes the sites and links that the journeys use, and a site to see whether the server is ready.
+async fn plant(engine: &Engine, world: &World, cast: &Cast, journeys: &[Journey]) -> engine::Result<HashMap<Link, Address>> {
+    let visited = journeys.iter().flat_map(|journey| &journey.steps).filter_map(|step| match step {
+        Step::Click { link, .. } => Some(link.site),
+        Step::Send(_) => None,
+    });
+    let sites: Vec<Site> = visited.chain([Site::Door]).collect::<BTreeSet<_>>().into_iter().collect();
     let new_sites: Vec<_> = sites
         .iter()
         .map(|site| simulation::NewSite {
@@ -183,71 +249,48 @@ async fn plant(engine: &Engine, world: &World, partners: &[Partner], journeys: &
             created_at: world.now,
         })
         .collect();
-    let partner_ids: Vec<PartnerId> = partners.iter().map(|partner| partner.partner_id.clone()).collect();
+    let partner_ids = cast.partner_ids();
     let planted = simulation::plant(engine, &new_sites, &partner_ids).await?;
-    Ok(planted
-        .into_iter()
-        .enumerate()
-        .map(|(index, link)| {
-            (
-                Link { site: sites[link.site], partner: index % partners.len() },
-                Address { alias: link.alias, referral_code: link.referral_code },
-            )
-        })
-        .collect())
-}
-
-/// Each partner with the secret that it signs with; one is made for those that have none.
-async fn senders(engine: &Engine, partners: &[Partner]) -> engine::Result<Vec<Sender>> {
-    let mut senders = Vec::new();
-    for partner in partners {
-        let partner_id = partner.partner_id.clone();
-        let secret = match partner::active_secrets(engine, &partner_id, SecretPurpose::Webhook).await?.into_iter().next() {
-            Some(secret) => secret,
-            None => partner::set_secret(engine, &Principal::CommandLine, &partner_id, SecretPurpose::Webhook, None).await?,
-        };
-        senders.push(Sender { partner_id, secret });
-    }
-    Ok(senders)
-}
-
-async fn book(engine: &Engine, partner: &Partner, world: &World) -> Result<Book, Box<dyn Error + Send + Sync>> {
-    let partner_id = partner.partner_id.clone();
-    // the earliest event lies some days back, and must fall under the same terms
-    let terms = partner::terms_at(&mut *engine.db.acquire().await?, &partner_id, world.now).await?;
-    if terms.effective_from > world.now - chrono::TimeDelta::days(8) || terms.values.attribution_window_hours != plan::WINDOW_HOURS {
-        return Err(format!("the terms of `{partner_id}` must be 8 days old and have a window of {} h", plan::WINDOW_HOURS).into());
-    }
-    let ppm = |value: Decimal| (value * Decimal::from(1_000_000)).to_i128().ok_or("a rate does not fit");
-    let rates = Rates {
-        commission_ppm: ppm(terms.values.commission_rate)?,
-        bonus_ppm: ppm(terms.values.success_bonus_rate)?,
-        cap_ppm: ppm(terms.values.multiplier_cap)?,
+    let address = |(index, link): (usize, simulation::PlantedLink)| {
+        let address = Address { alias: link.alias, referral_code: link.referral_code };
+        (Link { site: sites[link.site], partner: index % partner_ids.len() }, address)
     };
-    let mut metrics = HashMap::new();
-    for metric in &partner.success_metrics {
-        metrics
-            .insert(metric.id.clone(), Counted { multiplier_ppm: ppm(metric.value_multiplier)?, milestone: metric.verification_required });
-    }
-    Ok(Book { partner_id, rates, metrics })
+    Ok(planted.into_iter().enumerate().map(address).collect())
 }
 
-/// Waits until no message is in the queue and no conversion still waits for a click that must come, but not for ever:
-/// what is missing then stands in the report.
-async fn await_drained(engine: &Engine, prefix: &str, journeys: &[Journey]) -> engine::Result<()> {
-    let expected: usize = journeys.iter().flat_map(|journey| &journey.conversions).filter(|conversion| conversion.credit.is_some()).count();
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end {
-        if simulation::delivery_counts(engine, prefix).await?.waiting == 0 {
-            let outcomes = simulation::outcomes(engine, prefix).await?;
-            let attributed = outcomes.iter().filter(|outcome| outcome.state == ConversionState::Attributed).count();
-            if attributed >= expected {
-                return Ok(());
-            }
+/// Waits until no message is in the queue and as many conversions as `wanted` are in these states; gives up when nothing has
+/// moved for a while: what is missing then stands in the report.
+async fn await_drained(engine: &Engine, prefix: &str, wanted: usize, states: &[ConversionState]) -> engine::Result<()> {
+    let mut last: Option<(DeliveryCounts, usize)> = None;
+    let mut moved_at = Instant::now();
+    while moved_at.elapsed() < PATIENCE {
+        let seen = (simulation::delivery_counts(engine, prefix).await?, simulation::state_count(engine, prefix, states).await?);
+        if seen.0.waiting == 0 && seen.1 >= wanted && simulation::is_settled(engine).await? {
+            return Ok(());
+        }
+        if last != Some(seen) {
+            (last, moved_at) = (Some(seen), Instant::now());
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(())
+}
+
+/// Takes the time of phases.
+struct Stopwatch {
+    since: Instant,
+    laps: Vec<(&'static str, Duration)>,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self { since: Instant::now(), laps: Vec::new() }
+    }
+
+    fn lap(&mut self, phase: &'static str) {
+        self.laps.push((phase, self.since.elapsed()));
+        self.since = Instant::now();
+    }
 }
 
 /// Of ascending values; 0 of none.

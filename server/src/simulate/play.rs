@@ -8,7 +8,7 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::plan::{Claim, ClickIdClaim, CodeClaim, Event, Journey, Link, Message, Step, Value, Visitor};
+use super::plan::{Claim, ClickIdClaim, CodeClaim, Event, Journey, Link, Message, Site, Step, Value, Visitor};
 
 const BROWSER: &str =
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
@@ -35,55 +35,65 @@ pub struct Sender {
 pub struct Stage {
     pub http: Client,
     pub base_url: String,
+    /// Begins the names of customers.
+    pub run: String,
     pub senders: Vec<Sender>,
     pub addresses: HashMap<Link, Address>,
     /// Requests that were not answered as they had to be, in words.
     pub troubles: Mutex<Vec<String>>,
 }
 
-/// What a journey saw: the ids of its people's clicks, in order.
-#[derive(Clone, Debug, Default)]
+/// What the people of a journey remember.
+#[derive(Debug, Default)]
 pub struct Played {
-    pub clicks: Vec<ClickId>,
+    /// In order.
+    pub clicks: Vec<Followed>,
+    /// The cookie of each person.
+    sessions: HashMap<usize, String>,
     pub requests: u32,
+    /// Something went wrong: the rest of the journey was left out.
+    broken: bool,
 }
 
 /// A click as its visitor knows it.
-struct Followed {
+#[derive(Debug)]
+pub struct Followed {
     token: String,
-    click_id: ClickId,
+    pub click_id: ClickId,
 }
 
-#[derive(Default)]
-struct Memory {
-    clicks: Vec<Followed>,
-    /// The cookie of each person.
-    sessions: HashMap<usize, String>,
+#[cfg(test)]
+impl Played {
+    pub fn with_clicks(clicks: &[ClickId]) -> Self {
+        let clicks = clicks.iter().map(|click_id| Followed { token: String::new(), click_id: *click_id }).collect();
+        Self { clicks, ..Self::default() }
+    }
 }
 
 impl Stage {
-    /// Plays all steps in order. What goes wrong is noted among the troubles, and ends the journey.
-    pub async fn play(&self, journey: &Journey) -> Played {
-        let mut memory = Memory::default();
-        let mut requests = 0;
-        for step in &journey.steps {
+    /// Plays these steps of a journey in order. What goes wrong is noted among the troubles, and ends the journey.
+    pub async fn play(&self, journey: &Journey, steps: &[Step], mut played: Played) -> Played {
+        for step in steps {
+            if played.broken {
+                break;
+            }
             let done = match step {
                 Step::Click { visitor, link, at } => {
-                    requests += 1;
-                    self.click(&mut memory, *visitor, *link, *at).await
+                    played.requests += 1;
+                    self.click(&mut played, *visitor, *link, *at).await
                 }
                 Step::Send(messages) => {
-                    requests += u32::try_from(messages.len()).unwrap_or(0);
-                    let sent = futures::future::join_all(messages.iter().map(|message| self.send(&memory, message))).await;
-                    sent.into_iter().collect()
+                    played.requests += u32::try_from(messages.len()).unwrap_or(0);
+                    let sends = messages.iter().map(|message| self.send(journey, &played, message));
+                    futures::future::join_all(sends).await.into_iter().collect()
                 }
             };
             if let Err(trouble) = done {
                 self.note(format!("{}: {trouble}", journey.kind));
-                break;
+                played.broken = true;
             }
         }
-        Played { clicks: memory.clicks.iter().map(|click| click.click_id).collect(), requests }
+        played
     }
 
     fn note(&self, trouble: String) {
@@ -92,7 +102,7 @@ impl Stage {
         }
     }
 
-    async fn click(&self, memory: &mut Memory, visitor: Visitor, link: Link, at: DateTime<Utc>) -> Result<(), String> {
+    async fn click(&self, memory: &mut Played, visitor: Visitor, link: Link, at: DateTime<Utc>) -> Result<(), String> {
         let address = self.addresses.get(&link).ok_or("a link was not planted")?;
         // the long code works like the short one
         let code = if visitor == Visitor::Private { &address.referral_code } else { &address.alias };
@@ -138,8 +148,8 @@ impl Stage {
         }
     }
 
-    async fn send(&self, memory: &Memory, message: &Message) -> Result<(), String> {
-        let body = self.body(memory, &message.event)?.to_string();
+    async fn send(&self, journey: &Journey, memory: &Played, message: &Message) -> Result<(), String> {
+        let body = self.body(journey, memory, &message.event)?.to_string();
         let status = self.post(message.partner, &message.id, body, message.badly_signed).await?;
         let wanted = if message.badly_signed { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
         if status == wanted { Ok(()) } else { Err(format!("a webhook was answered {status} in place of {wanted}")) }
@@ -157,34 +167,42 @@ impl Stage {
         Ok(answer.status())
     }
 
-    /// Sends test events until each partner's secret is accepted: the server may hold the old ones for 10 s.
-    pub async fn knock(&self, run: &str) -> Result<(), String> {
-        let body = json!({ "type": "conversion.created", "data": { "is_test": true } }).to_string();
-        for partner in 0..self.senders.len() {
-            let mut status = StatusCode::UNAUTHORIZED;
+    /// Sends test events and looks at links until the server knows each partner: it may hold the old ones for 10 s.
+    pub async fn knock(&self) -> Result<(), String> {
+        for (partner, sender) in self.senders.iter().enumerate() {
+            let mut answers = (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND);
             for attempt in 0..DOOR_TRIES {
-                status = self.post(partner, &format!("{run}-door-{attempt}"), body.clone(), false).await?;
-                if status != StatusCode::UNAUTHORIZED {
+                answers = self.try_door(partner, attempt).await?;
+                if answers == (StatusCode::OK, StatusCode::FOUND) {
                     break;
                 }
                 tokio::time::sleep(DOOR_PAUSE).await;
             }
-            if status != StatusCode::OK {
+            if answers != (StatusCode::OK, StatusCode::FOUND) {
                 return Err(format!(
-                    "the server answers {status} to webhooks of `{}`: does it use another database?",
-                    self.senders[partner].partner_id
+                    "the server answers {} to webhooks of `{}` and {} to its links: does it use another database?",
+                    answers.0, sender.partner_id, answers.1
                 ));
             }
         }
         Ok(())
     }
 
-    fn body(&self, memory: &Memory, event: &Event) -> Result<Json, String> {
+    async fn try_door(&self, partner: usize, attempt: u32) -> Result<(StatusCode, StatusCode), String> {
+        let body = json!({ "type": "conversion.created", "data": { "is_test": true } }).to_string();
+        let sent = self.post(partner, &format!("{}-door-{attempt}", self.run), body, false).await?;
+        let address = self.addresses.get(&Link { site: Site::Door, partner }).ok_or("the door's link was not planted")?;
+        let followed = self.http.head(format!("{}/r/{}", self.base_url, address.alias)).send().await;
+        Ok((sent, followed.map_err(|error| format!("a link was not answered: {error}"))?.status()))
+    }
+
+    fn body(&self, journey: &Journey, memory: &Played, event: &Event) -> Result<Json, String> {
         let mut data = Map::new();
         let mut set = |name: &str, value: Json| drop(data.insert(name.to_owned(), value));
         let (kind, at, claim, value) = match event {
-            Event::Conversion { id, at, value, claim, is_test } => {
+            Event::Conversion { id, kind, at, value, claim, is_test } => {
                 set("conversion_id", json!(id));
+                set("type", json!(kind));
                 set("is_test", json!(is_test));
                 ("conversion.created", at, Some(claim), Some(value))
             }
@@ -196,7 +214,7 @@ impl Stage {
             Event::Success { id, metric, evidence, at, expires_at, claim } => {
                 set("success_id", json!(id));
                 set("metric", json!(metric));
-                set("evidence", evidence.iter().map(|key| (key.clone(), json!(format!("{key} of {id}")))).collect::<Map<_, _>>().into());
+                set("evidence", evidence.iter().map(|key| (key.clone(), proof_of(key, id, *at))).collect::<Map<_, _>>().into());
                 set("expires_at", json!(expires_at.map(|at| at.to_rfc3339())));
                 ("success.achieved", at, Some(claim), None)
             }
@@ -208,11 +226,14 @@ impl Stage {
         }
         if let Some(claim) = claim {
             self.claim(memory, claim, &mut set)?;
+            if let Some(customer) = claim.customer {
+                set("user_id", json!(format!("{}-{}-customer-{customer}", self.run, journey.number)));
+            }
         }
         Ok(json!({ "type": kind, "timestamp": at.to_rfc3339(), "data": data }))
     }
 
-    fn claim(&self, memory: &Memory, claim: &Claim, set: &mut impl FnMut(&str, Json)) -> Result<(), String> {
+    fn claim(&self, memory: &Played, claim: &Claim, set: &mut impl FnMut(&str, Json)) -> Result<(), String> {
         let token = |click: usize| memory.clicks.get(click).map(|click| click.token.clone()).ok_or("a click to claim is missing");
         match &claim.click {
             None => {}
@@ -235,6 +256,16 @@ impl Stage {
 }
 
 /// Minor units as a decimal text.
+/// A value of the type that the name of required data tells, another one for each success.
+fn proof_of(key: &str, success_id: &str, at: DateTime<Utc>) -> Json {
+    match key.rsplit('_').next() {
+        Some("date" | "at") => json!(at.date_naive()),
+        Some("url") => json!(format!("https://proof.example/{success_id}")),
+        Some("count") => json!(1),
+        _ => json!(format!("{key} of {success_id}")),
+    }
+}
+
 fn decimal(value: Value) -> String {
     let unit = 10_i64.pow(value.digits);
     if value.digits == 0 {

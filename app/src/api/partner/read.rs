@@ -1,12 +1,14 @@
 //! Reads the forms of a partner's page, and writes the engine's answers as the page shows them.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use domain::{
-    PartnerId,
+    Currency, Money, PartnerId,
+    attribution::Model,
     partner::{
-        IntegrationKind, IntegrationMethod, Partner, PartnerSecret, SecretPurpose, TermsValues, UrlTemplate, WebhookEvent, WebhookScheme,
+        IntegrationKind, IntegrationMethod, Partner, PartnerSecret, SecretPurpose, SuccessMetric, TermsValues, UrlTemplate, WebhookEvent,
+        WebhookScheme,
     },
 };
 use engine::partner::TermsVersion;
@@ -34,7 +36,8 @@ pub fn detail(partner: Partner, terms: Vec<TermsVersion>, secrets: Vec<PartnerSe
     PartnerDetail {
         deep_link: partner.deep_link().map(|method| method.url_template.as_str().to_owned()),
         identity: panels::identity(&partner),
-        newest_terms: terms.first().map(|version| form(&version.terms.values)).unwrap_or_default(),
+        newest_terms: terms.first().map(|version| form(&version.terms.values, &partner.success_metrics)).unwrap_or_default(),
+        metric_names: partner.success_metrics.iter().map(|metric| (metric.id.clone(), metric.name.clone())).collect(),
         terms_history: panels::terms_history(terms, now),
         metrics: panels::metrics(partner.success_metrics),
         example: partner.webhook_events.iter().find(is_standard).map(|webhook| curl_example(&format!("{base}/{}", webhook.path))),
@@ -70,7 +73,7 @@ fn secret_row(secret: PartnerSecret) -> SecretRow {
 }
 
 /// What [`read_terms`] reads, with the time left to be chosen.
-fn form(values: &TermsValues) -> TermsForm {
+fn form(values: &TermsValues, metrics: &[SuccessMetric]) -> TermsForm {
     let percent = |rate: Decimal| (rate * Decimal::ONE_HUNDRED).normalize().to_string();
     TermsForm {
         commission_rate: percent(values.commission_rate),
@@ -80,8 +83,30 @@ fn form(values: &TermsValues) -> TermsForm {
         hold_period_days: values.hold_period_days.to_string(),
         adjustment_window_days: values.adjustment_window_days.to_string(),
         payout_currency: values.payout_currency.code().to_owned(),
+        attribution_model: values.attribution_model.to_string(),
+        attribution_minimum_seconds: values.attribution_minimum_seconds.to_string(),
+        minimum_payout: Money::new(values.minimum_payout_minor, values.payout_currency).to_decimal().to_string(),
+        multipliers: metrics.iter().map(|metric| (metric.id.clone(), metric.value_multiplier.normalize().to_string())).collect(),
         effective_from: String::new(),
     }
+}
+
+/// The metrics with other multipliers; one that the form does not name keeps its own.
+pub fn with_multipliers(mut metrics: Vec<SuccessMetric>, typed: &BTreeMap<String, String>) -> Result<Vec<SuccessMetric>, AppError> {
+    for (id, text) in typed {
+        let field = format!("multipliers.{id}");
+        let Some(metric) = metrics.iter_mut().find(|metric| metric.id == *id) else {
+            return Err(invalid(&field, format!("`{id}` is none of the partner's metrics")));
+        };
+        metric.value_multiplier = read(&field, text, "a number such as 1.5")?;
+        if metric.value_multiplier < Decimal::new(1, 1) || metric.value_multiplier > Decimal::TEN || metric.value_multiplier.scale() > 3 {
+            return Err(invalid(
+                &field,
+                format!("`{}` must be from 0.1 to 10 with up to 3 digits after the point", metric.value_multiplier),
+            ));
+        }
+    }
+    Ok(metrics)
 }
 
 /// Signs with openssl alone, so that a partner can try it from any shell.
@@ -111,6 +136,9 @@ pub fn with_deep_link(mut methods: Vec<IntegrationMethod>, template: &str) -> Re
 
 /// Reads what was typed; the bounds are checked with the values.
 pub fn read_terms(form: &TermsForm, now: DateTime<Utc>) -> Result<(TermsValues, DateTime<Utc>), AppError> {
+    let payout_currency: Currency = read("payout_currency", &form.payout_currency.to_uppercase(), "a currency code such as USD")?;
+    let minimum_payout =
+        Money::parse(form.minimum_payout.trim(), payout_currency).map_err(|error| invalid("minimum_payout_minor", error))?;
     let values = TermsValues {
         commission_rate: read_percent("commission_rate", &form.commission_rate)?,
         success_bonus_rate: read_percent("success_bonus_rate", &form.success_bonus_rate)?,
@@ -118,7 +146,10 @@ pub fn read_terms(form: &TermsForm, now: DateTime<Utc>) -> Result<(TermsValues, 
         attribution_window_hours: read("attribution_window_hours", &form.attribution_window_hours, "a whole number of hours")?,
         hold_period_days: read("hold_period_days", &form.hold_period_days, "a whole number of days")?,
         adjustment_window_days: read("adjustment_window_days", &form.adjustment_window_days, "a whole number of days")?,
-        payout_currency: read("payout_currency", &form.payout_currency.to_uppercase(), "a currency code such as USD")?,
+        payout_currency,
+        attribution_model: form.attribution_model.parse::<Model>().map_err(|error| invalid("attribution_model", error))?,
+        attribution_minimum_seconds: read("attribution_minimum_seconds", &form.attribution_minimum_seconds, "a whole number of seconds")?,
+        minimum_payout_minor: minimum_payout.amount_minor,
     };
     let effective_from = match form.effective_from.trim() {
         "" => now,
@@ -163,8 +194,20 @@ mod tests {
             hold_period_days: text("30"),
             adjustment_window_days: text("90"),
             payout_currency: text("usd"),
+            attribution_model: text("linear"),
+            attribution_minimum_seconds: text("5"),
+            minimum_payout: text("50.00"),
+            multipliers: BTreeMap::from([(text("deployed"), text("1.25"))]),
             effective_from: String::new(),
         }
+    }
+
+    fn metrics() -> Vec<SuccessMetric> {
+        let metric = serde_json::json!({
+            "id": "deployed", "name": "Deployed", "type": "achievement", "measurement_method": "webhook", "value_multiplier": "1.5",
+            "required_data": [], "verification_required": true,
+        });
+        vec![serde_json::from_value(metric).unwrap()]
     }
 
     fn now() -> DateTime<Utc> {
@@ -182,13 +225,15 @@ mod tests {
     #[test]
     fn a_form_that_is_sent_as_it_was_shown_changes_nothing() {
         let (values, _) = read_terms(&form(), now()).unwrap();
-        assert_eq!(read_terms(&super::form(&values), now()).unwrap().0, values);
+        let shown = super::form(&values, &metrics());
+        assert_eq!(read_terms(&shown, now()).unwrap().0, values);
+        assert_eq!(with_multipliers(metrics(), &shown.multipliers).unwrap(), metrics());
     }
 
     #[test]
     fn what_cannot_be_read_is_named() {
         type Change = fn(&mut TermsForm);
-        let cases: [(&str, Change); 7] = [
+        let cases: [(&str, Change); 11] = [
             ("commission_rate", |form| form.commission_rate = "a fifth".to_owned()),
             ("commission_rate", |form| form.commission_rate = "101".to_owned()),
             ("success_bonus_rate", |form| form.success_bonus_rate = "-1".to_owned()),
@@ -196,11 +241,26 @@ mod tests {
             ("attribution_window_hours", |form| form.attribution_window_hours = "1.5".to_owned()),
             ("payout_currency", |form| form.payout_currency = "dollars".to_owned()),
             ("effective_from", |form| form.effective_from = "tomorrow".to_owned()),
+            ("attribution_model", |form| form.attribution_model = "newest".to_owned()),
+            ("attribution_minimum_seconds", |form| form.attribution_minimum_seconds = "-1".to_owned()),
+            ("minimum_payout_minor", |form| form.minimum_payout = "50.001".to_owned()),
+            ("minimum_payout_minor", |form| form.minimum_payout = String::new()),
         ];
         for (field, change) in cases {
             let mut form = form();
             change(&mut form);
             assert_eq!(read_terms(&form, now()).unwrap_err().0.field.as_deref(), Some(field));
+        }
+    }
+
+    #[test]
+    fn a_multiplier_is_changed_alone_and_a_wrong_one_is_named() {
+        let changed = with_multipliers(metrics(), &form().multipliers).unwrap();
+        assert_eq!(changed[0].value_multiplier, Decimal::new(125, 2));
+        assert_eq!(with_multipliers(metrics(), &BTreeMap::new()).unwrap(), metrics());
+        for (id, text) in [("deployed", "0"), ("deployed", "11"), ("deployed", "1.2345"), ("deployed", "twice"), ("unknown", "1")] {
+            let typed = BTreeMap::from([(id.to_owned(), text.to_owned())]);
+            assert_eq!(with_multipliers(metrics(), &typed).unwrap_err().0.field, Some(format!("multipliers.{id}")));
         }
     }
 

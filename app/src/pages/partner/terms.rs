@@ -1,39 +1,69 @@
 //! The history of a partner's terms, and the form for new ones.
 
+use domain::attribution::Model;
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 
 use crate::{
     api::{AddTerms, PartnerDetail, TermsForm},
-    components::{FormError, FormField, Panel, SubmitButton, about, failure},
+    components::{FormError, FormField, Panel, SelectField, SubmitButton, about, failure},
 };
 
 const FIELDS: &[&str] = &[
     "commission_rate",
     "success_bonus_rate",
     "multiplier_cap",
+    "attribution_model",
     "attribution_window_hours",
+    "attribution_minimum_seconds",
     "hold_period_days",
     "adjustment_window_days",
     "payout_currency",
+    "minimum_payout_minor",
     "effective_from",
 ];
 
 #[component]
 pub fn TermsPanels(partner: PartnerDetail, add_terms: ServerAction<AddTerms>, may_operate: bool) -> impl IntoView {
-    let PartnerDetail { partner_id, newest_terms, terms_history, .. } = partner;
+    let PartnerDetail { partner_id, newest_terms, metric_names, terms_history, .. } = partner;
     view! {
         <Panel title="Terms" hint="a conversion keeps the terms in force when it happened" flush=true>
             <div inner_html=terms_history></div>
         </Panel>
         {may_operate.then(|| view! {
-            <Panel title="New terms"><NewTerms partner_id newest=newest_terms add_terms/></Panel>
+            <div id="new-terms">
+                <Panel title="New terms"><NewTerms partner_id newest=newest_terms metric_names add_terms/></Panel>
+            </div>
         })}
     }
 }
 
+/// What a link to the form may choose: the policy that a what-if was about.
+fn with_query(mut newest: TermsForm) -> TermsForm {
+    use_query_map().with_untracked(|query| {
+        for (key, field) in [
+            ("attribution_model", &mut newest.attribution_model),
+            ("attribution_window_hours", &mut newest.attribution_window_hours),
+            ("attribution_minimum_seconds", &mut newest.attribution_minimum_seconds),
+        ] {
+            if let Some(value) = query.get(key) {
+                *field = value;
+            }
+        }
+    });
+    newest
+}
+
 /// Starts from the newest terms, so that one value can be changed alone.
 #[component]
-fn NewTerms(partner_id: String, newest: TermsForm, add_terms: ServerAction<AddTerms>) -> impl IntoView {
+fn NewTerms(
+    partner_id: String,
+    newest: TermsForm,
+    metric_names: Vec<(String, String)>,
+    add_terms: ServerAction<AddTerms>,
+) -> impl IntoView {
+    let newest = with_query(newest);
+    let multipliers = newest.multipliers.clone();
     let failed = failure(add_terms);
     view! {
         <ActionForm action=add_terms attr:class="stack">
@@ -41,48 +71,116 @@ fn NewTerms(partner_id: String, newest: TermsForm, add_terms: ServerAction<AddTe
                 "New terms are a new version. Conversions that happened before it starts keep the terms that they had, and nothing is rated anew."
             </p>
             <input type="hidden" name="partner_id" value=partner_id/>
-            <div class="field-grid">
-                <FormField
-                    name="terms[commission_rate]" label="Commission rate, %" inputmode="decimal" required=true
-                    value=newest.commission_rate hint="Of the conversion's value." error=about(failed, "commission_rate")
-                />
-                <FormField
-                    name="terms[success_bonus_rate]" label="Success bonus, %" inputmode="decimal" required=true
-                    value=newest.success_bonus_rate hint="Of the base commission, once, for the first verified milestone."
-                    error=about(failed, "success_bonus_rate")
-                />
-                <FormField
-                    name="terms[multiplier_cap]" label="Multiplier cap" inputmode="decimal" required=true
-                    value=newest.multiplier_cap hint="Successes never multiply by more, 1 to 100."
-                    error=about(failed, "multiplier_cap")
-                />
-                <FormField
-                    name="terms[attribution_window_hours]" label="Attribution window, hours" inputmode="numeric" required=true
-                    value=newest.attribution_window_hours hint="From click to conversion."
-                    error=about(failed, "attribution_window_hours")
-                />
-                <FormField
-                    name="terms[hold_period_days]" label="Hold period, days" inputmode="numeric" required=true
-                    value=newest.hold_period_days hint="Before a commission can be approved."
-                    error=about(failed, "hold_period_days")
-                />
-                <FormField
-                    name="terms[adjustment_window_days]" label="Adjustment window, days" inputmode="numeric" required=true
-                    value=newest.adjustment_window_days hint="How long a later success still raises it."
-                    error=about(failed, "adjustment_window_days")
-                />
-                <FormField
-                    name="terms[payout_currency]" label="Payout currency" required=true
-                    value=newest.payout_currency hint="Three letters, such as USD."
-                    error=about(failed, "payout_currency")
-                />
-                <FormField
-                    name="terms[effective_from]" label="In force from (UTC)" kind="datetime-local"
-                    hint="Leave it empty to start now." error=about(failed, "effective_from")
-                />
-            </div>
+            <h3 class="partner__subtitle">"Rates"</h3>
+            <Rates newest=newest.clone() failed/>
+            <h3 class="partner__subtitle">"Who may claim a conversion"</h3>
+            <Attribution newest=newest.clone() failed/>
+            <h3 class="partner__subtitle">"Payment"</h3>
+            <Payment newest failed/>
+            {(!metric_names.is_empty()).then(|| view! {
+                <h3 class="partner__subtitle">"What a success multiplies by"</h3>
+                <Multipliers metric_names multipliers failed/>
+            })}
             <FormError failure=failed fields=FIELDS/>
             <div class="row"><SubmitButton label="Add these terms" pending=add_terms.pending()/></div>
         </ActionForm>
     }
+}
+
+type Failed = Signal<Option<crate::AppError>>;
+
+#[component]
+fn Rates(newest: TermsForm, failed: Failed) -> impl IntoView {
+    view! {
+        <div class="field-grid">
+            <FormField
+                name="terms[commission_rate]" label="Commission rate, %" inputmode="decimal" required=true
+                value=newest.commission_rate hint="Of the conversion's value." error=about(failed, "commission_rate")
+            />
+            <FormField
+                name="terms[success_bonus_rate]" label="Success bonus, %" inputmode="decimal" required=true
+                value=newest.success_bonus_rate hint="Of the base commission, once, for the first verified milestone."
+                error=about(failed, "success_bonus_rate")
+            />
+            <FormField
+                name="terms[multiplier_cap]" label="Multiplier cap" inputmode="decimal" required=true
+                value=newest.multiplier_cap hint="Successes never multiply by more, 1 to 100."
+                error=about(failed, "multiplier_cap")
+            />
+            <FormField
+                name="terms[adjustment_window_days]" label="Adjustment window, days" inputmode="numeric" required=true
+                value=newest.adjustment_window_days hint="How long a later success still raises it."
+                error=about(failed, "adjustment_window_days")
+            />
+        </div>
+    }
+}
+
+#[component]
+fn Attribution(newest: TermsForm, failed: Failed) -> impl IntoView {
+    let models = Model::ALL.map(|model| (model.to_string(), model.label().to_owned())).to_vec();
+    view! {
+        <div class="field-grid">
+            <SelectField
+                name="terms[attribution_model]" label="Attribution model" options=models value=newest.attribution_model
+                hint="How the clicks of one journey share the credit." error=about(failed, "attribution_model")
+            />
+            <FormField
+                name="terms[attribution_window_hours]" label="Attribution window, hours" inputmode="numeric" required=true
+                value=newest.attribution_window_hours hint="From click to conversion, at most."
+                error=about(failed, "attribution_window_hours")
+            />
+            <FormField
+                name="terms[attribution_minimum_seconds]" label="Minimum time, seconds" inputmode="numeric" required=true
+                value=newest.attribution_minimum_seconds hint="A conversion sooner after its click is refused; 0 for none."
+                error=about(failed, "attribution_minimum_seconds")
+            />
+        </div>
+    }
+}
+
+#[component]
+fn Payment(newest: TermsForm, failed: Failed) -> impl IntoView {
+    view! {
+        <div class="field-grid">
+            <FormField
+                name="terms[payout_currency]" label="Payout currency" required=true
+                value=newest.payout_currency hint="Three letters, such as USD."
+                error=about(failed, "payout_currency")
+            />
+            <FormField
+                name="terms[minimum_payout]" label="Minimum payout" inputmode="decimal" required=true
+                value=newest.minimum_payout hint="In the payout currency. A month's statement below it is carried forward."
+                error=about(failed, "minimum_payout_minor")
+            />
+            <FormField
+                name="terms[hold_period_days]" label="Hold period, days" inputmode="numeric" required=true
+                value=newest.hold_period_days hint="Before a commission can be approved."
+                error=about(failed, "hold_period_days")
+            />
+            <FormField
+                name="terms[effective_from]" label="In force from (UTC)" kind="datetime-local"
+                hint="Leave it empty to start now." error=about(failed, "effective_from")
+            />
+        </div>
+    }
+}
+
+/// A field per metric; a wrong one is named under the form.
+#[component]
+fn Multipliers(
+    metric_names: Vec<(String, String)>,
+    multipliers: std::collections::BTreeMap<String, String>,
+    failed: Failed,
+) -> impl IntoView {
+    let fields = metric_names
+        .into_iter()
+        .map(|(id, name)| {
+            let value = multipliers.get(&id).cloned().unwrap_or_default();
+            let field = format!("multipliers.{id}");
+            let error = Signal::derive(move || failed.with(|failed| failed.as_ref().and_then(|error| error.about(&field))));
+            view! { <FormField name=format!("terms[multipliers][{id}]") label=name inputmode="decimal" required=true value error/> }
+        })
+        .collect_view();
+    view! { <div class="field-grid">{fields}</div> }
 }

@@ -1,0 +1,75 @@
+//! The conversions that earn nothing yet: no click claims them, they are refused, or a rate is missing. The URL holds the filter.
+
+use leptos::prelude::*;
+use leptos_router::{components::Form, hooks::use_query_map};
+
+use super::conversions::{Lines, read_query, with_all};
+use crate::{
+    api::{ConversionQuery, list_partners, list_unattributed},
+    components::{ButtonLink, ErrorNote, FormField, LiveIndicator, PageHeader, Panel, SelectField, TableSkeleton},
+};
+
+const PATH: &str = "/conversions/unattributed";
+
+#[component]
+pub fn UnattributedPage() -> impl IntoView {
+    let query = use_query_map();
+    let asked = Memo::new(move |_| query.with(read_query));
+    let page = Resource::new(move || asked.get(), list_unattributed);
+    view! {
+        <PageHeader title="What earns nothing" lead="Conversions that no click claims, that were refused, or that wait for an exchange rate.">
+            <LiveIndicator topics="conversion"/>
+            <ButtonLink href="/conversions">"All conversions"</ButtonLink>
+        </PageHeader>
+        <FilterForm asked/>
+        <Panel title="Conversions" hint="50 a page" flush=true>
+            <div id="unattributed" data-live-region>
+                <Transition fallback=|| view! { <TableSkeleton rows=10/> }>
+                    {move || Suspend::new(async move {
+                        match page.await {
+                            Ok(list) => view! { <Lines list path=PATH query=query.get()/> }.into_any(),
+                            Err(error) => view! {
+                                <ErrorNote error/>
+                                <p class="pager"><ButtonLink href=PATH>"Show all of them"</ButtonLink></p>
+                            }
+                            .into_any(),
+                        }
+                    })}
+                </Transition>
+            </div>
+        </Panel>
+    }
+}
+
+#[component]
+fn FilterForm(asked: Memo<ConversionQuery>) -> impl IntoView {
+    let partners = Resource::new(|| (), |()| list_partners());
+    let states = || {
+        let states = [
+            ("", "Every reason"),
+            ("unattributed", "No click yet"),
+            ("expired", "The window has closed"),
+            ("refused", "Refused"),
+            ("held", "Waits for an exchange rate"),
+        ];
+        states.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec()
+    };
+    view! {
+        <Transition>
+            {move || Suspend::new(async move {
+                let partners = partners.await.map(|list| list.names).unwrap_or_default();
+                let chosen = asked.get();
+                let filtered = chosen != ConversionQuery::default();
+                view! {
+                    <Form method="GET" action=PATH attr:class="filter-bar">
+                        <FormField name="search" label="Search" kind="search" value=chosen.search placeholder="id, code or customer"/>
+                        <SelectField name="partner" label="Partner" options=with_all("Every partner", partners) value=chosen.partner/>
+                        <SelectField name="state" label="Why" options=states() value=chosen.state/>
+                        <button type="submit" class="button">"Show"</button>
+                        {filtered.then(|| view! { <ButtonLink href=PATH kind="quiet">"Clear"</ButtonLink> })}
+                    </Form>
+                }
+            })}
+        </Transition>
+    }
+}
