@@ -40,7 +40,7 @@ pub enum Cause {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rated {
-    Booked(Rating),
+    Booked(Box<Rating>),
     /// Nothing is booked until what is missing is there.
     Held(String),
 }
@@ -90,7 +90,7 @@ pub async fn rate(work: &mut Work<'_>, conversion_id: ConversionId, cause: Cause
         work.sums(&inputs.partner_id, rating.currency).commission_minor += difference;
     }
     ledger::append(work, &postings).await?;
-    Ok(Rated::Booked(rating))
+    Ok(Rated::Booked(Box::new(rating)))
 }
 
 fn kind_of(cause: Cause, component: Component, first: bool) -> TransactionKind {

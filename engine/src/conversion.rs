@@ -13,6 +13,9 @@ use crate::{
     work::Work,
 };
 
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod customer_tests;
 mod detail;
 mod list;
 #[cfg(test)]
@@ -41,11 +44,15 @@ pub async fn record(work: &mut Work<'_>, new: &NewConversion, source: Source, de
         return Err(Error::invalid("occurred_at", format!("`{}` lies in the future", new.occurred_at.to_rfc3339())));
     }
     lock_external_event(work, &new.partner_id, &new.external_event_id).await?;
+    if let Some(user_identifier) = &new.claim.user_identifier {
+        lock_customer(work, &new.partner_id, user_identifier).await?;
+    }
     let conversion_id: ConversionId = work.engine.new_id();
     let inserted = sqlx::query!(
         "insert into conversions (conversion_id, partner_id, external_event_id, conversion_type, occurred_at, received_at, value_minor, currency,
                                   click_token, referral_code, session_id, user_identifier, source, webhook_delivery_id, state, retry_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'unattributed', $6)
+         values ($1, $2, $3, $4, $5, coalesce((select received_at from webhook_deliveries where webhook_delivery_id = $14), $6),
+                 $7, $8, $9, $10, $11, $12, $13, $14, 'unattributed', $6)
          on conflict on constraint conversions_partner_id_external_event_id_key do nothing",
         conversion_id.0,
         new.partner_id.as_str(),
@@ -93,6 +100,15 @@ pub async fn record(work: &mut Work<'_>, new: &NewConversion, source: Source, de
 /// conversion, or be seen by it.
 pub async fn lock_external_event(work: &mut Work<'_>, partner_id: &PartnerId, external_event_id: &str) -> Result<()> {
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 1))", format!("{partner_id}/{external_event_id}"))
+        .fetch_one(work.connection())
+        .await?;
+    Ok(())
+}
+
+/// Holds back others that record conversions of the same customer, until the end of this unit of work: what one of them tells
+/// about the customer's sessions, the other must know, or be looked at again for. Comes before the locks of developers.
+async fn lock_customer(work: &mut Work<'_>, partner_id: &PartnerId, user_identifier: &str) -> Result<()> {
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 3))", format!("{partner_id}/{user_identifier}"))
         .fetch_one(work.connection())
         .await?;
     Ok(())

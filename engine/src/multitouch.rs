@@ -40,7 +40,7 @@ use paths::{Click, Cut, Outcome, Persons};
 
 pub use csv::to_csv;
 
-/// 2 million: some seconds and 200 MB. A longer period is cut at this click and says so.
+/// 2 million: about ten seconds on two busy cores, and 300 MB. A longer period is cut at this click and says so.
 pub const CLICKS_MAX: usize = 2_000_000;
 
 /// 500,000, each of which is looked up in two indexes. A longer period is cut at this conversion and says so.

@@ -12,13 +12,12 @@ use sqlx::{
 use crate::{cli::Outcome, settings::Installation};
 
 #[derive(Args)]
-#[group(id = "where", required = true, multiple = false)]
 pub struct RebuildArgs {
     /// The empty database to rebuild in, which stays
-    #[arg(long, value_name = "DATABASE_URL", group = "where")]
+    #[arg(long, value_name = "DATABASE_URL", required_unless_present = "check", conflicts_with = "check")]
     into: Option<String>,
     /// Rebuild in a database beside the live one, which is dropped afterwards
-    #[arg(long, group = "where")]
+    #[arg(long)]
     check: bool,
     /// Deliveries that are replayed at the same time; 1 keeps their order strictly
     #[arg(long, default_value_t = 1)]

@@ -1,6 +1,5 @@
 //! Conversions: the list under a filter, one with all that is known of it, and attribution by hand.
 
-use domain::ConversionId;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +98,7 @@ pub async fn list_unattributed(query: ConversionQuery) -> Result<ConversionList,
 #[server]
 pub async fn find_conversion(id: String) -> Result<ConversionDetail, AppError> {
     let (engine, who) = super::backend().await?;
-    let conversion_id: ConversionId = id.parse().map_err(|_| engine::Error::not_found(format!("conversion `{id}`")))?;
+    let conversion_id: domain::ConversionId = id.parse().map_err(|_| engine::Error::not_found(format!("conversion `{id}`")))?;
     let detail = engine::conversion::find(&engine, &who, conversion_id).await?;
     let by_hand = match &detail.not_by_hand {
         None => Some(ByHand {
@@ -130,7 +129,7 @@ const BY_HAND_DRAFT: &str = "by_hand";
 #[server]
 pub async fn attribute_by_hand(conversion_id: String, form: ByHandForm) -> Result<(), AppError> {
     let (engine, who) = super::backend().await?;
-    let id: ConversionId = conversion_id.parse().map_err(|_| engine::Error::not_found(format!("conversion `{conversion_id}`")))?;
+    let id: domain::ConversionId = conversion_id.parse().map_err(|_| engine::Error::not_found(format!("conversion `{conversion_id}`")))?;
     let page = format!("/conversions/{id}");
     let saved = async {
         let (code, click_id) = read_choice(&form)?;

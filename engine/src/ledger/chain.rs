@@ -76,10 +76,11 @@ async fn seal_batch(engine: &Engine, tx: &mut PgConnection) -> Result<usize> {
         r#"select ledger_transaction_id as id, currency, kind, component, partner_id, conversion_id, commission_id, payout_id, booked_at,
                   receipt::text as "receipt!",
                   (select string_agg(concat_ws(':', line, account, amount_minor), ';' order by line)
-                   from ledger_entries where ledger_entries.ledger_transaction_id = ledger_transactions.ledger_transaction_id) as "entries!"
-           from ledger_unsealed join ledger_transactions using (ledger_transaction_id)
-           order by ledger_transaction_id
-           limit $1"#,
+                   from ledger_entries where ledger_entries.ledger_transaction_id = t.ledger_transaction_id) as "entries!"
+           from (select ledger_transaction_id as waiting_id from ledger_unsealed order by 1 limit $1) as waiting
+           -- one lookup each: the planner never knows how few wait, and would read the whole ledger for them
+           cross join lateral (select * from ledger_transactions where ledger_transaction_id = waiting_id limit 1) as t
+           order by ledger_transaction_id"#,
         BATCH_LENGTH,
     )
     .fetch_all(&mut *tx)

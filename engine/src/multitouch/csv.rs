@@ -9,7 +9,10 @@ use rust_decimal::{Decimal, prelude::FromPrimitive};
 
 use super::{Channel, MultitouchReport};
 
-const MODELS: [(&str, fn(&Credits) -> f64); 8] = [
+/// Reads one model's credits.
+type Read = fn(&Credits) -> f64;
+
+const MODELS: [(&str, Read); 8] = [
     ("first", |credits| credits.first),
     ("last", |credits| credits.last),
     ("linear", |credits| credits.linear),

@@ -188,8 +188,11 @@ mod tests {
         Outcome { visitor: Some(visitor), at: at(minute), value_minor }
     }
 
-    /// Cuts the clicks of two visitors, who may be one person: (path, conversions, value, nulls), and the conversions without a click.
-    fn paths(clicks: &[(u32, i64, u32)], outcomes: &[(u32, i64, i64)], same: bool) -> (Vec<(Vec<u32>, usize, i64, usize)>, usize) {
+    /// Path, conversions, value, nulls.
+    type Tallied = (Vec<u32>, usize, i64, usize);
+
+    /// Cuts the clicks of two visitors, who may be one person: the paths, and the conversions without a click.
+    fn paths(clicks: &[(u32, i64, u32)], outcomes: &[(u32, i64, i64)], same: bool) -> (Vec<Tallied>, usize) {
         let mut persons = Persons::new(2);
         if same {
             persons.join(1, 0);

@@ -1,5 +1,6 @@
-//! The partners of the simulation: one for each attribution model, with currencies and periods of their own, and terms that
-//! change in the middle of the simulated time. They are active only while a simulation runs.
+//! The partners of a simulation: one for each attribution model, with currencies and periods of their own, and terms that
+//! change in the middle of the simulated time. Each run has its own, since terms never change what has happened; they are
+//! active only while it runs.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -22,12 +23,12 @@ use super::{
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// The commission rates that terms alternate between, in hundredths.
+/// The commission rate before and after the change, in hundredths.
 const RATES: [i64; 2] = [20, 25];
 
 /// A partner's peculiarities.
 struct Role {
-    id: &'static str,
+    name: &'static str,
     model: Model,
     currency: &'static str,
     window_hours: u32,
@@ -38,7 +39,7 @@ struct Role {
 
 const ROLES: [Role; 5] = [
     Role {
-        id: "simulated-last-touch",
+        name: "last-touch",
         model: Model::LastTouch,
         currency: "USD",
         window_hours: 24,
@@ -47,7 +48,7 @@ const ROLES: [Role; 5] = [
         adjustment_days: 90,
     },
     Role {
-        id: "simulated-first-touch",
+        name: "first-touch",
         model: Model::FirstTouch,
         currency: "EUR",
         window_hours: 72,
@@ -56,7 +57,7 @@ const ROLES: [Role; 5] = [
         adjustment_days: 3,
     },
     Role {
-        id: "simulated-linear",
+        name: "linear",
         model: Model::Linear,
         currency: "USD",
         window_hours: 48,
@@ -65,7 +66,7 @@ const ROLES: [Role; 5] = [
         adjustment_days: 90,
     },
     Role {
-        id: "simulated-position",
+        name: "position",
         model: Model::PositionBased,
         currency: "USD",
         window_hours: 72,
@@ -74,7 +75,7 @@ const ROLES: [Role; 5] = [
         adjustment_days: 90,
     },
     Role {
-        id: "simulated-decay",
+        name: "decay",
         model: Model::TimeDecay,
         currency: "JPY",
         window_hours: 14 * 24,
@@ -97,23 +98,19 @@ impl Cast {
     }
 }
 
-/// Makes the partners that are not there yet, activates the others, and has the terms of all change at `change_at`.
-pub async fn engage(engine: &Engine, change_at: DateTime<Utc>) -> Result<Cast, Failure> {
-    let files = ROLES.iter().map(file).collect::<Result<Vec<_>, _>>()?;
+/// Makes the partners of a run, whose terms change at `change_at`.
+pub async fn engage(engine: &Engine, run: &str, change_at: DateTime<Utc>) -> Result<Cast, Failure> {
+    let files = ROLES.iter().map(|role| file(run, role)).collect::<Result<Vec<_>, _>>()?;
     partner::import(engine, files).await?;
     let mut cast = Cast { parties: Vec::new(), books: Vec::new(), senders: Vec::new() };
     for role in &ROLES {
-        let partner_id: PartnerId = role.id.parse()?;
-        set_active(engine, &partner_id, true).await?;
+        let partner_id: PartnerId = slug(run, role).parse()?;
         change_terms(engine, &partner_id, change_at).await?;
         let mut versions = partner::list_terms(engine, &Principal::CommandLine, &partner_id).await?;
         versions.reverse();
         cast.parties.push(party(role, &versions));
         cast.books.push(Book { partner_id: partner_id.clone(), versions: versions.iter().map(version).collect::<Result<_, _>>()? });
-        let secret = match partner::active_secrets(engine, &partner_id, SecretPurpose::Webhook).await?.into_iter().next() {
-            Some(secret) => secret,
-            None => partner::set_secret(engine, &Principal::CommandLine, &partner_id, SecretPurpose::Webhook, None).await?,
-        };
+        let secret = partner::set_secret(engine, &Principal::CommandLine, &partner_id, SecretPurpose::Webhook, None).await?;
         cast.senders.push(Sender { partner_id, secret });
     }
     Ok(cast)
@@ -122,32 +119,30 @@ pub async fn engage(engine: &Engine, change_at: DateTime<Utc>) -> Result<Cast, F
 /// Deactivates the partners, so that nobody is recommended them.
 pub async fn dismiss(engine: &Engine, cast: &Cast) -> engine::Result<()> {
     for partner_id in cast.partner_ids() {
-        set_active(engine, &partner_id, false).await?;
+        let edit = PartnerEdit { active: Some(false), ..PartnerEdit::default() };
+        partner::update(engine, &Principal::CommandLine, &partner_id, edit).await?;
     }
     Ok(())
 }
 
-async fn set_active(engine: &Engine, partner_id: &PartnerId, active: bool) -> engine::Result<()> {
-    let edit = PartnerEdit { active: Some(active), ..PartnerEdit::default() };
-    partner::update(engine, &Principal::CommandLine, partner_id, edit).await?;
-    Ok(())
+fn slug(run: &str, role: &Role) -> String {
+    format!("{run}-{}", role.name)
 }
 
-/// Adds a version with the other rate, and a higher or lower multiplier of the milestone, as if at that time.
+/// Adds a version with a higher rate and a higher multiplier of the milestone, as if at that time.
 async fn change_terms(engine: &Engine, partner_id: &PartnerId, change_at: DateTime<Utc>) -> Result<(), Failure> {
     let before = partner::terms_at(&mut *engine.db.acquire().await?, partner_id, change_at).await?;
-    let lower = before.values.commission_rate == Decimal::new(RATES[0], 2);
-    let values = TermsValues { commission_rate: Decimal::new(RATES[usize::from(lower)], 2), ..before.values };
-    let metrics = success_metrics(lower);
+    let values = TermsValues { commission_rate: Decimal::new(RATES[1], 2), ..before.values };
+    let metrics = success_metrics(true);
     clock::at(change_at, partner::add_terms(engine, &Principal::CommandLine, partner_id, values, Some(metrics), change_at)).await?;
     Ok(())
 }
 
-fn file(role: &Role) -> Result<PartnerFile, Failure> {
+fn file(run: &str, role: &Role) -> Result<PartnerFile, Failure> {
     Ok(PartnerFile {
-        id: role.id.parse()?,
-        name: role.id.to_owned(),
-        display_name: format!("Simulated ({})", role.model.label()),
+        id: slug(run, role).parse()?,
+        name: slug(run, role),
+        display_name: format!("Simulated, {}", role.name),
         description: "A partner of the simulator; nobody is recommended it".to_owned(),
         category: "simulation".to_owned(),
         homepage_url: "https://simulated.example".to_owned(),

@@ -103,10 +103,11 @@ async fn simulate(args: &SimulateArgs, engine: &Engine) -> Result<Report, Failur
     let change_at = now - CHANGE_AGE;
     let files = rates::plan(engine, now).await?;
     rates::import_first(engine, &files).await?;
-    let cast = cast::engage(engine, change_at).await?;
+    let run = format!("sim{:x}-{:x}", args.seed, now.timestamp());
+    let cast = cast::engage(engine, &run, change_at).await?;
     let world = World {
         seed: args.seed,
-        run: format!("sim{}-{:x}", args.seed, now.timestamp()),
+        run,
         now,
         change_at,
         partners: cast.parties.clone(),
