@@ -78,9 +78,8 @@ pub async fn rebuild(live: &Engine, target: &Engine, workers: usize) -> Result<R
         match moment {
             Moment::Deliveries(deliveries) => {
                 replay(target, deliveries, workers).await?;
-                report.deliveries += deliveries.len();
+                report.deliveries += deliveries.iter().filter(|delivery| !delivery.again).count();
             }
-            Moment::Again(delivery) => again(target, delivery).await?,
             Moment::RatesImported(at) => clock::at(*at, release_held(target)).await?,
             Moment::Approval(at) => {
                 clock::at(*at, async {
@@ -110,37 +109,42 @@ pub async fn rebuild(live: &Engine, target: &Engine, workers: usize) -> Result<R
     Ok(report)
 }
 
-/// Works off a run of deliveries, each at the time when it came.
+/// Works off a run of deliveries, each at the time when it came, and then those that are tried again.
 async fn replay(target: &Engine, deliveries: &[Delivery], workers: usize) -> Result<()> {
+    let (again, first): (Vec<&Delivery>, Vec<&Delivery>) = deliveries.iter().partition(|delivery| delivery.again);
     let next = AtomicUsize::new(0);
     let work = || async {
-        while let Some(delivery) = deliveries.get(next.fetch_add(1, Ordering::Relaxed)) {
-            clock::at(delivery.received_at, webhook::work_one(target)).await?;
+        while let Some(delivery) = first.get(next.fetch_add(1, Ordering::Relaxed)) {
+            clock::at(delivery.at, webhook::work_one(target)).await?;
         }
         Ok::<_, Error>(())
     };
     futures::future::try_join_all((0..workers.max(1)).map(|_| work())).await?;
-    // What a worker did not see because another held it.
     let Some(last) = deliveries.last() else { return Ok(()) };
-    clock::at(last.received_at, async {
+    clock::at(last.at, async {
+        // What a worker did not see because another held it.
         while webhook::work_one(target).await? {}
         settle(target).await
     })
-    .await
+    .await?;
+    for delivery in again {
+        clock::at(delivery.at, try_again(target, delivery)).await?;
+    }
+    Ok(())
 }
 
-/// Works off a delivery once more that was worked off late in the live database, if it failed at the time when it came.
-async fn again(target: &Engine, delivery: &Delivery) -> Result<()> {
-    let due = sqlx::query!(
+/// Works off a delivery once more if it failed at the time when it came.
+async fn try_again(target: &Engine, delivery: &Delivery) -> Result<()> {
+    let failed = sqlx::query!(
         "update webhook_deliveries set state = 'received', attempts = 0, last_error = null, next_attempt_at = $2
          where webhook_delivery_id = $1 and state in ('dead', 'retrying')",
         delivery.webhook_delivery_id.0,
-        delivery.received_at,
+        delivery.at,
     )
     .execute(&target.db)
     .await?;
-    if due.rows_affected() > 0 {
-        clock::at(delivery.processed_at, webhook::work_one(target)).await?;
+    if failed.rows_affected() > 0 {
+        webhook::work_one(target).await?;
     }
     Ok(())
 }

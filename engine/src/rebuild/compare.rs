@@ -1,7 +1,8 @@
 //! What both databases hold, row by row under natural keys.
 //!
-//! Left out is what says nothing about the events: ids that are made anew, the moments of processing, and how far a conversion
-//! without a click has got on its way from *unattributed* to *expired*, which is a matter of when somebody last looked.
+//! Left out is what says nothing about the events: ids that are made anew, the moments of processing, how far a conversion without
+//! a click has got on its way from *unattributed* to *expired*, which is a matter of when somebody last looked, and whether a
+//! commission that was wholly taken back had been approved for a moment.
 
 use std::{cmp::Ordering, fmt};
 
@@ -35,7 +36,7 @@ const VIEWS: [(&str, &str); 11] = [
         "commission",
         r#"select concat_ws('/', c.partner_id, external_event_id) collate "C",
                   concat_ws(' ', c.state, base_minor, 'times', multiplier, 'is', final_minor, 'bonus', bonus_minor, c.currency, exchange_rate,
-                            'terms', version, 'held until', hold_until, hold_reason, 'approved by', approved_by)
+                            'terms', version, 'held until', hold_until, hold_reason, case when c.state <> 'reversed' then 'approved by ' || approved_by end)
            from commissions c join conversions using (conversion_id) join partner_terms using (partner_terms_id) order by 1"#,
     ),
     (

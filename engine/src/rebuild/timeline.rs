@@ -28,8 +28,6 @@ const DECISIONS: [&str; 9] = [
 pub enum Moment {
     /// One after the other, with nothing between them.
     Deliveries(Vec<Delivery>),
-    /// A delivery that came before was worked off only now.
-    Again(Delivery),
     RatesImported(DateTime<Utc>),
     /// Hold periods were found to be over.
     Approval(DateTime<Utc>),
@@ -39,8 +37,10 @@ pub enum Moment {
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery {
     pub webhook_delivery_id: WebhookDeliveryId,
-    pub received_at: DateTime<Utc>,
-    pub processed_at: DateTime<Utc>,
+    /// When it came; or, if it is there again, when it was worked off.
+    pub at: DateTime<Utc>,
+    /// It came before and was worked off late: if it failed when it came, it is tried once more now.
+    pub again: bool,
 }
 
 /// What an operator decided.
@@ -56,16 +56,13 @@ pub struct Decision {
 
 /// Reads all that is to be replayed.
 pub async fn load(live: &mut PgConnection) -> Result<Vec<Moment>> {
-    let deliveries = load_deliveries(live).await?;
     let mut others: Vec<(DateTime<Utc>, Moment)> = Vec::new();
-    let late = deliveries.iter().filter(|delivery| delivery.processed_at - delivery.received_at > LATE);
-    others.extend(late.map(|delivery| (delivery.processed_at, Moment::Again(*delivery))));
     let imports = sqlx::query_scalar!("select distinct imported_at from exchange_rates").fetch_all(&mut *live).await?;
     others.extend(imports.into_iter().map(|at| (at, Moment::RatesImported(at))));
     others.extend(load_approvals(live).await?.into_iter().map(|at| (at, Moment::Approval(at))));
     others.extend(load_decisions(live).await?.into_iter().map(|decision| (decision.at, Moment::Decision(decision))));
     others.sort_by_key(|(at, _)| *at);
-    Ok(merge(deliveries, others))
+    Ok(merge(load_deliveries(live).await?, others))
 }
 
 /// Puts the others among the deliveries, which come first where times are equal.
@@ -73,7 +70,7 @@ fn merge(deliveries: Vec<Delivery>, others: Vec<(DateTime<Utc>, Moment)>) -> Vec
     let mut moments = Vec::new();
     let mut deliveries = deliveries.into_iter().peekable();
     for (at, moment) in others {
-        let before: Vec<_> = std::iter::from_fn(|| deliveries.next_if(|delivery| delivery.received_at <= at)).collect();
+        let before: Vec<_> = std::iter::from_fn(|| deliveries.next_if(|delivery| delivery.at <= at)).collect();
         if !before.is_empty() {
             moments.push(Moment::Deliveries(before));
         }
@@ -84,15 +81,22 @@ fn merge(deliveries: Vec<Delivery>, others: Vec<(DateTime<Utc>, Moment)>) -> Vec
 }
 
 async fn load_deliveries(live: &mut PgConnection) -> Result<Vec<Delivery>> {
-    let deliveries = sqlx::query_as!(
-        Delivery,
-        r#"select webhook_delivery_id as "webhook_delivery_id: WebhookDeliveryId", received_at, coalesce(processed_at, received_at) as "processed_at!"
+    let rows = sqlx::query!(
+        r#"select webhook_delivery_id as "webhook_delivery_id: WebhookDeliveryId", received_at, processed_at
            from webhook_deliveries
            where state not in ('received', 'retrying')
            order by received_at, webhook_delivery_id"#,
     )
     .fetch_all(live)
     .await?;
+    let mut deliveries = Vec::with_capacity(rows.len());
+    for row in rows {
+        let webhook_delivery_id = row.webhook_delivery_id;
+        deliveries.push(Delivery { webhook_delivery_id, at: row.received_at, again: false });
+        let late = row.processed_at.filter(|at| *at - row.received_at > LATE);
+        deliveries.extend(late.map(|at| Delivery { webhook_delivery_id, at, again: true }));
+    }
+    deliveries.sort_by_key(|delivery| delivery.at);
     Ok(deliveries)
 }
 

@@ -96,7 +96,9 @@ fn each_difference_from_the_truth_fails() {
         ("a bonus too much", |scene| scene.outcomes[0].bonus_minor = 1),
         ("another currency", |scene| scene.outcomes[0].currency = Some("EUR".to_owned())),
         ("another click", |scene| scene.outcomes[0].credits[1].click_id = ClickId(Uuid::from_u128(3))),
-        ("a click too few", |scene| drop(scene.outcomes[0].credits.pop())),
+        ("a click too few", |scene| {
+            scene.outcomes[0].credits.pop();
+        }),
         ("another share", |scene| scene.outcomes[0].credits[0].share = Decimal::new(4, 1)),
         ("a part of the money too much", |scene| scene.outcomes[0].credits[0].commission_minor += 1),
         ("another partner's code", |scene| scene.outcomes[0].credits[0].own_partner = false),

@@ -178,7 +178,7 @@ mod tests {
 
     fn book() -> Vec<Book> {
         let versions = vec![version(0, Model::Linear, 200_000), version(90, Model::LastTouch, 100_000)];
-        vec![Book { partner_id: "p".parse().unwrap(), versions }]
+        vec![Book { partner_id: "p1".parse().unwrap(), versions }]
     }
 
     fn sale(at: i64, value: Value) -> Expected {
@@ -210,7 +210,6 @@ mod tests {
         let amounts = |at| facts.truth(&sale(at, DOLLARS)).map(|truth| (truth.commission_minor, truth.bonus_minor)).unwrap();
         assert_eq!(amounts(98), (1500, 500));
         assert_eq!(amounts(95), (1000, 0));
-        // Under the linear terms the other site's developer shares, and the success counts for the whole.
         assert_eq!(amounts(97), (1500, 500));
     }
 

@@ -64,7 +64,7 @@ fn halved(seconds: i64) -> u64 {
     for digit in (0..DIGITS).rev() {
         root = (root << DIGITS).isqrt();
         if fraction >> digit & 1 == 1 {
-            weight = weight * root >> DIGITS;
+            weight = (weight * root) >> DIGITS;
         }
     }
     u64::try_from(weight).unwrap_or(u64::MAX).checked_shr(whole).unwrap_or(0)
