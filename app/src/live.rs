@@ -65,10 +65,8 @@ mod browser {
             let Ok((kind, message)) = event else { continue };
             match kind.as_str() {
                 "open" => {
-                    // What happened in between was missed.
-                    if matches!(connection.get_untracked(), Connection::Lost { .. }) {
-                        refresher.refresh();
-                    }
+                    // What happened since the page was rendered, or since the connection was lost, was missed.
+                    refresher.refresh();
                     connection.set(Connection::Open);
                 }
                 "error" => {

@@ -158,7 +158,7 @@ test('another policy is tried on the past without a trace, and its terms are one
   const traces = () => sql('select (select count(*) from attributions) || $$ $$ || (select count(*) from ledger_transactions) || $$ $$ || (select count(*) from partner_terms)');
   const before = await traces();
   await open(page, '/attribution/what-if');
-  await page.getByLabel('Partner').selectOption('Supabase');
+  await page.getByLabel('Partner').selectOption('supabase');
   await page.getByLabel('Model').selectOption({ index: 0 });
   // What came sooner than an hour after its click would be refused.
   await page.getByLabel('Minimum, seconds').fill('3600');

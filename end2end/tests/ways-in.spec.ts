@@ -196,7 +196,7 @@ test('a conversion without a rate waits, says so, and is rated by the rates that
   await expect.poll(() => sql(`select final_minor, c.currency from commissions c join conversions using (conversion_id) where external_event_id = 'isk_${run}'`)).toBe('2200|USD');
 
   await upload(page, 'CSV file of the ECB', 'eurofxref.csv', `Date,USD\n${day},1.2000\n`, 'Import rates');
-  await expect(page.getByText('a rate that is in use never changes')).toBeVisible();
+  await expect(page.locator('.notice__text', { hasText: 'a rate that is in use never changes' })).toBeVisible();
   expect((await orchestrator('ledger', 'verify')).code).toBe(0);
 });
 

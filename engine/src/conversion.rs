@@ -108,7 +108,7 @@ pub async fn lock_external_event(work: &mut Work<'_>, partner_id: &PartnerId, ex
 /// Holds back others that record conversions of the same customer, until the end of this unit of work: what one of them tells
 /// about the customer's sessions, the other must know, or be looked at again for. Comes before the locks of developers.
 async fn lock_customer(work: &mut Work<'_>, partner_id: &PartnerId, user_identifier: &str) -> Result<()> {
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 3))", format!("{partner_id}/{user_identifier}"))
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 4))", format!("{partner_id}/{user_identifier}"))
         .fetch_one(work.connection())
         .await?;
     Ok(())

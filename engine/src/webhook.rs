@@ -81,7 +81,10 @@ pub async fn receive<'h>(
         return Err(Refusal::TooLarge);
     }
     let secrets = partner::active_secrets(engine, &partner_id, SecretPurpose::Webhook).await?;
-    signature::verify(scheme, &header, body, &secrets, engine.now())?;
+    if let Err(refusal) = signature::verify(scheme, &header, body, &secrets, engine.now()) {
+        let newer = partner::newer_secrets(engine, &partner_id, SecretPurpose::Webhook).await?.ok_or(refusal)?;
+        signature::verify(scheme, &header, body, &newer, engine.now())?;
+    }
     let event_type = event_type(body)?;
 
     let message_id = message_id(scheme, &header, body);

@@ -100,13 +100,23 @@ impl Store {
         let Err(error) = self.append_to_fallback(clicks).await else { return Durability::Fallback };
         tracing::error!(error = %error, clicks = clicks.len(), "the fallback did not take a batch of clicks");
         // Postgres may have come back since the last look at it; the batch may even be there from a try that seemed to fail.
-        match tokio::time::timeout(POSTGRES_PATIENCE, self.insert_again(clicks)).await {
+        match tokio::time::timeout(POSTGRES_PATIENCE, self.insert_over_any_connection(clicks)).await {
             Ok(Ok(())) => {
                 self.postgres_away.store(false, Ordering::Relaxed);
                 Durability::Postgres
             }
             _ => Durability::Lost,
         }
+    }
+
+    /// Every connection of the pool may be one that ended with the Postgres before: each such try takes one out of it.
+    async fn insert_over_any_connection(&self, clicks: &[Click]) -> sqlx::Result<()> {
+        for _ in 0..self.db.options().get_max_connections() {
+            if let Ok(()) = self.insert_again(clicks).await {
+                return Ok(());
+            }
+        }
+        self.insert_again(clicks).await
     }
 
     /// Fills the attribution cache. While Redis is away the cache stays as it is: conversions then find their clicks in Postgres.

@@ -165,7 +165,7 @@ async fn a_recent_conversion_shows_its_click_and_its_commission(db: PgPool) {
         ("insert into developers values ($1, 'u', 'h', now())", vec![developer]),
         ("insert into sites (site_id, developer_id, name, site_hash, created_at) values ($1, $2, 'My site', 's', '2026-11-22T10:00Z')", vec![site, developer]),
         (
-            "insert into partner_terms values ($1, 'supabase', 1, '2026-01-01', 0.15, 0.05, 3, 24, 30, 90, 'USD', now(), 'test')",
+            "insert into partner_terms values ($1, 'supabase', 1, '2026-01-01', 0.15, 0.05, 3, 24, 30, 90, 'USD', now(), 'test', 'last_touch', 0, 0, '[]')",
             vec![terms],
         ),
         (
@@ -180,9 +180,9 @@ async fn a_recent_conversion_shows_its_click_and_its_commission(db: PgPool) {
             vec![rated, site, developer],
         ),
         (
-            "insert into commissions (commission_id, conversion_id, partner_id, partner_terms_id, currency, base_minor, multiplier, final_minor,
-                                      bonus_minor, receipt, hold_until, created_at, rated_at)
-             values ($1, $1, 'supabase', $2, 'USD', 600, 1.5, 900, 30, '{}', now(), now(), now())",
+            "insert into commissions (commission_id, conversion_id, partner_id, partner_terms_id, value_currency, currency, base_minor, multiplier,
+                                      final_minor, bonus_minor, receipt, hold_until, created_at, rated_at)
+             values ($1, $1, 'supabase', $2, 'USD', 'USD', 600, 1.5, 900, 30, '{}', now(), now(), now())",
             vec![rated, terms],
         ),
     ] {

@@ -273,6 +273,8 @@ async fn a_postback_is_checked_at_the_door_and_queued_once(db: PgPool) {
     assert!(send(event("9.50", &(it.now() + TimeDelta::seconds(9)).to_rfc3339())).await.unwrap().duplicate);
     assert!(matches!(send(event("19.50", &now)).await, Err(Error::Conflict(_))));
     it.drain().await;
+    let error: Option<String> = sqlx::query_scalar("select last_error from webhook_deliveries").fetch_one(&it.engine.db).await.unwrap();
+    assert_eq!(error, None);
     let source: String = sqlx::query_scalar("select source from conversions").fetch_one(&it.engine.db).await.unwrap();
     assert_eq!((source.as_str(), it.receivable().await), ("postback", 190));
 }

@@ -20,7 +20,7 @@ use sqlx::{PgConnection, types::Json};
 pub use domain::partner::SecretPurpose;
 pub use import::{ImportReport, import, import_files};
 pub use overview::{Overview, TermsVersion, overview, terms_history};
-pub use secrets::{Secrets, active_secrets, list_secrets, revoke_secret, set_secret};
+pub use secrets::{Secrets, active_secrets, list_secrets, newer_secrets, revoke_secret, set_secret};
 pub use terms::{add_terms, list_terms, terms_at};
 
 use crate::{Engine, Error, Result, access, audit, referral_code};

@@ -1,6 +1,9 @@
 //! The secrets that a partner's deliveries are checked with: sealed at rest, shown once, two active at most.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use domain::{
     PartnerId, PartnerSecretId,
@@ -18,6 +21,7 @@ use crate::{Engine, Error, Result, audit, secret};
 const ACTIVE_MAX: i64 = 2;
 /// 10 s: how long a process may still accept a secret that was revoked elsewhere.
 const CACHE_SECONDS: u64 = 10;
+const REREAD_PAUSE: Duration = Duration::from_secs(1);
 /// Senders' documents allow 8 to 64 characters; fewer than 16 can be guessed.
 const SECRET_LENGTH_MIN: usize = 16;
 const SECRET_LENGTH_MAX: usize = 512;
@@ -25,7 +29,13 @@ const HINT_LENGTH: usize = 4;
 
 /// The active secrets by partner and purpose, opened, so that a webhook costs no query for them.
 #[derive(Clone)]
-pub struct Secrets(Cache<(PartnerId, SecretPurpose), Vec<String>>);
+pub struct Secrets(Cache<(PartnerId, SecretPurpose), Cached>);
+
+#[derive(Clone)]
+struct Cached {
+    secrets: Vec<String>,
+    read_at: Instant,
+}
 
 impl Default for Secrets {
     fn default() -> Self {
@@ -160,10 +170,23 @@ pub async fn list_secrets(engine: &Engine, who: &Principal, partner_id: &Partner
 /// # Errors
 /// [`Error::Internal`] if a secret was sealed with another master key.
 pub async fn active_secrets(engine: &Engine, partner_id: &PartnerId, purpose: SecretPurpose) -> Result<Vec<String>> {
-    let key = (partner_id.clone(), purpose);
-    if let Some(secrets) = engine.secrets.0.get(&key) {
-        return Ok(secrets);
+    match engine.secrets.0.get(&(partner_id.clone(), purpose)) {
+        Some(cached) => Ok(cached.secrets),
+        None => read_secrets(engine, partner_id, purpose).await,
     }
+}
+
+/// The active secrets, read anew, for a signature that fits none of those known: another process may just have made one.
+/// `None` if they were read less than a second ago, so that forged messages do not keep the database busy.
+pub async fn newer_secrets(engine: &Engine, partner_id: &PartnerId, purpose: SecretPurpose) -> Result<Option<Vec<String>>> {
+    let cached = engine.secrets.0.get(&(partner_id.clone(), purpose));
+    if cached.is_some_and(|cached| cached.read_at.elapsed() < REREAD_PAUSE) {
+        return Ok(None);
+    }
+    read_secrets(engine, partner_id, purpose).await.map(Some)
+}
+
+async fn read_secrets(engine: &Engine, partner_id: &PartnerId, purpose: SecretPurpose) -> Result<Vec<String>> {
     let rows = sqlx::query!(
         r#"select partner_secret_id as "id: PartnerSecretId", sealed
            from partner_secrets
@@ -181,7 +204,7 @@ pub async fn active_secrets(engine: &Engine, partner_id: &PartnerId, purpose: Se
         let plain = engine.keys.open(&seal_purpose(row.id, partner_id, purpose), &row.sealed)?;
         secrets.push(String::from_utf8(plain).map_err(Error::internal)?);
     }
-    engine.secrets.0.insert(key, secrets.clone());
+    engine.secrets.0.insert((partner_id.clone(), purpose), Cached { secrets: secrets.clone(), read_at: Instant::now() });
     Ok(secrets)
 }
 
