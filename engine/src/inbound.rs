@@ -146,10 +146,10 @@ pub async fn enqueue(engine: &Engine, partner_id: &PartnerId, message_id: &str, 
     parse_event(partner_id, message_id, body.to_string().as_bytes()).map_err(request::invalid)?;
     let mut work = Work::begin(engine).await?;
     let stored = store(&mut work, partner_id, Source::Postback, message_id, &json!({}), body).await?;
-    if let Some(earlier) = &stored.earlier {
-        request::refuse_other_amount(&earlier.body, body)?;
-    }
+    let agrees = stored.earlier.as_ref().map_or(Ok(()), |earlier| request::refuse_other_amount(&earlier.body, body));
+    // It is counted as a duplicate all the same; and a worker may have the event at once.
     work.commit().await?;
+    agrees?;
     engine.work.notify_one();
     Ok(Queued { webhook_delivery_id: stored.webhook_delivery_id, duplicate: stored.earlier.is_some() })
 }
