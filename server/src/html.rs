@@ -2,21 +2,7 @@
 
 use std::fmt::Write;
 
-/// A text as it stands in HTML, in an element or in a quoted attribute.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
+pub use domain::export::escape_html as escape;
 
 /// Reasons begin in lower case, as other texts of the domain do; a reader gets a beginning.
 pub fn capitalised(words: &str) -> String {
