@@ -64,6 +64,7 @@ ids! {
     StatementId
     PayoutId
     CaseStudyId
+    ExperimentId
     ImportId
 }
 

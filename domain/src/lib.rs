@@ -12,6 +12,7 @@ pub mod commission;
 pub mod conversion;
 pub mod dashboard;
 pub mod exchange;
+pub mod experiment;
 pub mod export;
 pub mod id;
 pub mod import;
