@@ -103,9 +103,9 @@ create table unit_clicks (
 -- Clicks that were credited to their exposures, so that none counts twice however often it is looked at.
 create table experiment_clicks (
     click_id uuid primary key,
-    clicked_at timestamptz not null
+    credited_at timestamptz not null
 );
-create index experiment_clicks_clicked_at on experiment_clicks (clicked_at);
+create index experiment_clicks_credited_at on experiment_clicks (credited_at);
 
 -- What a conversion is worth to the exposures of its clicks, as credited last.
 create table experiment_conversions (
@@ -116,13 +116,17 @@ create table experiment_conversions (
     unit text not null,
     commission_minor bigint not null,
     successes integer not null,
+    -- the commission counts as nothing until the exchange rate is imported that it takes
+    waits_for_rate boolean not null default false,
     primary key (conversion_id, experiment_id, phase, period, unit)
 );
+create index experiment_conversions_waiting on experiment_conversions (conversion_id) where waits_for_rate;
 
 -- Conversions whose credit may have changed.
 create table experiment_rechecks (
     experiment_recheck_id bigint generated always as identity primary key,
-    conversion_id uuid not null
+    conversion_id uuid not null,
+    touched_at timestamptz not null
 );
 
 -- Sums over exposures, by the day on which each part happened: the sums of all days up to one are the state of its evening.

@@ -1,12 +1,33 @@
 // Partner offers of project4site, see docs/WIDGET.md:
 //   <script src="https://ORCHESTRATOR/widget.js" data-site="SITE" async></script>
-// It sets no cookie, runs under a strict Content-Security-Policy, keeps its space while it loads, and vanishes if anything fails.
+// It sets no cookie, keeps nothing of its visitors unless a test needs it, runs under a strict Content-Security-Policy, keeps its space
+// while it loads, and vanishes if anything fails.
 (() => {
   const script = document.currentScript ?? document.querySelector('script[src*="/widget.js"]');
   const origin = new URL(script.src).origin;
   const ATTRIBUTES = ['site', 'theme', 'layout', 'limit'];
   /** An offer counts as seen when half of it was in view for this long (the usual definition of a viewable impression). */
   const SEEN_MS = 1000;
+
+  // Tests show visitors different texts. Who sees which follows from a random id, which outlives the page only while a test needs it.
+  const KEY = 'p4s_visitor';
+  /** A page's storage may be closed, and throws then. */
+  const storage = (use) => {
+    try {
+      return use(localStorage);
+    } catch {}
+  };
+  /** An operator looks at a variant, and takes part in nothing. */
+  const variant = new URLSearchParams(location.search).get('p4s_variant');
+  const isPrivate = navigator.doNotTrack === '1' || navigator.globalPrivacyControl || script.dataset.experiments === 'off';
+  const known = storage((local) => local.getItem(KEY));
+  const visitor = /^[\w-]{16,64}$/.test(known) ? known : crypto.getRandomValues(new Uint8Array(16)).reduce((id, byte) => id + byte.toString(16).padStart(2, 0), '');
+  const query = variant ? { p4s_variant: variant } : isPrivate ? {} : { visitor };
+  let isKept = false;
+  const keep = (isNeeded) => {
+    isKept ||= isNeeded && !isPrivate;
+    storage((local) => (isKept ? local.setItem(KEY, visitor) : local.removeItem(KEY)));
+  };
 
   // Heights are fixed and text is clamped, so that the skeleton is as high as what replaces it. Without a `theme` the page's own
   // `color-scheme` decides. Lengths are in em of the place where the element stands, whatever the page's root font size is.
@@ -37,13 +58,13 @@ a span { overflow: hidden; text-overflow: ellipsis }
 a i { font-style: normal }
 .blank > * { border-radius: 8px; background: light-dark(#eef0f3, #23272e); border: 0 }
 .blank h3 { width: 55%; height: 1em }
-:host([layout=compact]) ul { grid-auto-flow: row; grid-auto-columns: auto; gap: .4em }
-:host([layout=compact]) .offer { height: 4.2em; padding: .5em .8em; gap: 0 .75em; align-items: center; grid-template: 1.5em 1.6em / 2.4em minmax(0, 1fr) auto; border-radius: 11px }
-:host([layout=compact]) .mark { grid-row: 1 / 3 }
-:host([layout=compact]) .lead { grid-area: 2 / 2; font-size: .82em; color: var(--soft); -webkit-line-clamp: 1 }
-:host([layout=compact]) .why { display: none }
-:host([layout=compact]) a { grid-area: 1 / 3 / 3; align-self: center }
-@container (width < 30em) { :host([layout=compact]) a span { display: none } }
+.compact ul { grid-auto-flow: row; grid-auto-columns: auto; gap: .4em }
+.compact .offer { height: 4.2em; padding: .5em .8em; gap: 0 .75em; align-items: center; grid-template: 1.5em 1.6em / 2.4em minmax(0, 1fr) auto; border-radius: 11px }
+.compact .mark { grid-row: 1 / 3 }
+.compact .lead { grid-area: 2 / 2; font-size: .82em; color: var(--soft); -webkit-line-clamp: 1 }
+.compact .why { display: none }
+.compact a { grid-area: 1 / 3 / 3; align-self: center }
+@container (width < 30em) { .compact a span { display: none } }
 @media (prefers-reduced-motion: no-preference) {
   .offer:not(.blank) { animation: come .35s ease-out backwards }
   .blank > * { animation: wait 1.4s ease-in-out infinite alternate }
@@ -91,13 +112,15 @@ a i { font-style: normal }
   };
 
   class Offers extends HTMLElement {
-    static observedAttributes = ['site', 'limit'];
+    static observedAttributes = ['site', 'limit', 'layout'];
     #root = this.attachShadow({ mode: 'open' });
     #asked = '';
     #request = new AbortController();
     #observer;
     #timers = new Set();
     #recommendationId;
+    /** What the answer says; the page's own word outweighs it. */
+    #layout;
 
     connectedCallback() {
       this.#show();
@@ -124,22 +147,32 @@ a i { font-style: normal }
       const site = this.getAttribute('site');
       const limit = Math.min(Math.max(parseInt(this.getAttribute('limit')) || 3, 1), 6);
       const asked = `${site} ${limit}`;
-      if (asked === this.#asked) return this.#watch();
+      if (asked === this.#asked) {
+        this.#lay();
+        return this.#watch();
+      }
       this.#asked = asked;
       this.#stop();
-      this.#recommendationId = undefined;
+      this.#recommendationId = this.#layout = undefined;
       const request = (this.#request = new AbortController());
       if (!site) return this.#vanish();
       try {
         this.#draw(Array.from({ length: limit }, blank)).ariaBusy = 'true';
         const signal = AbortSignal.any([request.signal, AbortSignal.timeout(10_000)]);
-        const answer = await fetch(`${origin}/api/v1/sites/${encodeURIComponent(site)}/recommendations`, { signal, credentials: 'omit' });
-        const { recommendationId, offers } = await answer.json();
+        const url = `${origin}/api/v1/sites/${encodeURIComponent(site)}/recommendations?${new URLSearchParams(query)}`;
+        // Who is signed in here may look at what no visitor sees yet.
+        const answer = await fetch(url, { signal, credentials: variant ? 'same-origin' : 'omit' });
+        const { recommendationId, offers, layout, keepsVisitor } = await answer.json();
         if (request.signal.aborted) return;
+        if (answer.ok && !variant) keep(keepsVisitor);
         // What the project already has is not advertised to it.
         const fitting = offers.filter((offer) => !offer.downRanked).slice(0, limit);
         if (!answer.ok || !fitting.length) return this.#vanish();
-        this.#draw(fitting.map(card));
+        // A layout that comes with the answer leaves the page where it is.
+        const { height } = this.#root.firstChild.getBoundingClientRect();
+        this.#layout = layout;
+        const section = this.#draw(fitting.map(card));
+        if (layout && !this.hasAttribute('layout')) section.style.minHeight = `${height}px`;
         this.#recommendationId = recommendationId;
         this.#watch();
       } catch {
@@ -152,7 +185,12 @@ a i { font-style: normal }
       const section = make('section', '', make('p', 'label', make('b', '', 'Partner offers'), ' \u00b7 project4site may earn a commission'), make('ul', '', ...items));
       section.ariaLabel = 'Partner offers';
       this.#root.replaceChildren(section);
+      this.#lay();
       return section;
+    }
+
+    #lay() {
+      this.#root.firstChild?.classList.toggle('compact', (this.getAttribute('layout') ?? this.#layout) === 'compact');
     }
 
     #vanish() {

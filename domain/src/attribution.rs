@@ -10,7 +10,7 @@ mod share;
 
 pub use history::{Click, History, Identify, Order, Recorded};
 pub use policy::{Model, Policy, UnknownModel};
-pub use share::{SHARE_DIGITS, Touched, journey, journey_by, shares, split_minor};
+pub use share::{SHARE_DIGITS, Touched, UNITS_MAX, journey, journey_by, shares, split_minor, split_units};
 
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ConversionId, ImportId, PartnerId, SuccessEventId, WebhookDeliveryId};
+use crate::{ConversionId, ExperimentId, ImportId, PartnerId, SuccessEventId, WebhookDeliveryId};
 
 /// An event names what changed and carries no figures: who may see them asks for them.
 ///
@@ -22,6 +22,8 @@ pub enum LiveEvent {
     Import { import_id: ImportId },
     /// Commissions were approved, a statement was issued, or a payout was made or paid.
     Books { partner_id: PartnerId },
+    /// A test was changed, or its figures moved; figures are announced at most once a second.
+    Experiment { experiment_id: ExperimentId },
 }
 
 #[cfg(test)]
@@ -36,6 +38,7 @@ mod tests {
             LiveEvent::Conversion { conversion_id: ConversionId(uuid::Uuid::nil()), partner_id: "supabase".parse().unwrap() },
             LiveEvent::Delivery { webhook_delivery_id: WebhookDeliveryId(uuid::Uuid::nil()) },
             LiveEvent::Import { import_id: ImportId(uuid::Uuid::nil()) },
+            LiveEvent::Experiment { experiment_id: ExperimentId(uuid::Uuid::nil()) },
         ];
         for event in events {
             let json = serde_json::to_string(&event).unwrap();

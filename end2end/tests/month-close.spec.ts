@@ -24,12 +24,15 @@ async function click(alias: string): Promise<string> {
   return clickId ?? '';
 }
 
-test('a month’s conversions are refunded in part, held back, released and approved, and the month is not closed before it is over', async ({ page }) => {
+const dollars = (cents: number): string => `$${(cents / 100).toLocaleString('en-US', { minimumFractionDigits: 2 })}`;
+
+test('a month goes from conversions through approval, a refund, statement and payout to paid, and its total is the ledger’s', async ({ page }) => {
   test.setTimeout(120_000);
   const now = new Date();
   const month = now.toISOString().slice(0, 7);
-  const receivable = await balance('partner_receivable');
+  const after = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1, 1)).toISOString();
   const orders = ['a', 'b', 'c'].map((letter) => `close_${now.getTime()}_${letter}`);
+  const before = { receivable: await balance('partner_receivable'), cash: await balance('cash') };
 
   await test.step('three sales and a partial refund come in as signed webhooks', async () => {
     const site = await addSite(`Month's end ${now.getTime()}`);
@@ -45,7 +48,7 @@ test('a month’s conversions are refunded in part, held back, released and appr
     const booked = () => sql(`select count(*) from ledger_transactions join conversions using (conversion_id) where external_event_id like 'close_${now.getTime()}_%'`);
     await expect.poll(booked).toBe('4');
   });
-  const owed = (await balance('partner_receivable')) - receivable;
+  const owed = (await balance('partner_receivable')) - before.receivable;
   expect(owed).toBeGreaterThan(0);
 
   const list = `/commissions?search=close_${now.getTime()}`;
@@ -80,6 +83,70 @@ test('a month’s conversions are refunded in part, held back, released and appr
     await open(page, `/statements?month=${month}`);
     await expect(page.getByText(`${month} is not over yet`)).toBeVisible();
     await expect(page.getByRole('button', { name: `Issue the statements of ${month}` })).toHaveCount(0);
+  });
+
+  await page.context().setExtraHTTPHeaders({ 'x-simulated-time': after });
+  const number = `S-${partner}-${month}-USD`;
+  await test.step('once it is over, its statements are issued, once', async () => {
+    await page.context().clearCookies();
+    await signIn(page);
+    await open(page, `/statements?month=${month}`);
+    await expect(page.getByRole('table', { name: 'What would be issued' }).getByRole('row').filter({ hasText: partner })).toContainText(dollars(owed));
+    await expectAccessible(page);
+    await page.getByRole('button', { name: `Issue the statements of ${month}` }).click();
+    await expect(page.getByText('The month is closed')).toBeVisible();
+    await expect(page.getByRole('table', { name: 'Statements' }).getByRole('row').filter({ hasText: number })).toContainText(dollars(owed));
+    await expect(page.getByText('Nothing is left to state')).toBeVisible();
+  });
+
+  await test.step('the statement says what the ledger says, on the page and in its files', async () => {
+    await page.getByRole('link', { name: number }).click();
+    await expect(page.getByRole('heading', { level: 1, name: number })).toBeVisible();
+    await expect(page.getByText('The total and every line are what the ledger says.')).toBeVisible();
+    await expect(page.locator('#statement-story')).toContainText(dollars(owed));
+    await expect(page.getByRole('table', { name: 'Lines' }).getByRole('row')).toHaveCount(5);
+    await expect(row(orders[0]).filter({ hasText: 'reversal' })).toContainText('-$');
+    await expectAccessible(page);
+    const href = (name: string) => page.getByRole('link', { name, exact: true }).getAttribute('href');
+    const csv = await (await page.request.get((await href('CSV')) ?? '')).text();
+    expect(csv).toContain(`,${(owed / 100).toFixed(2)},USD`);
+    const json = (await (await page.request.get((await href('JSON')) ?? '')).json()) as { total_minor: number; lines: { amount_minor: number }[] };
+    expect(json.total_minor).toBe(owed);
+    expect(json.lines.reduce((sum, line) => sum + line.amount_minor, 0)).toBe(owed);
+    expect(await (await page.request.get((await href('Print')) ?? '')).text()).toContain(`<h1>Statement ${number}</h1>`);
+    expect((await fetch(new URL((await href('CSV')) ?? '', app.baseUrl))).status, 'for who is not signed in').toBe(401);
+  });
+
+  await test.step('a payout settles it, and is paid when the money came', async () => {
+    await open(page, '/payouts');
+    const group = page.locator('form').filter({ hasText: number });
+    await expect(group.getByLabel(`Settle ${number}`)).toBeChecked();
+    await expectAccessible(page);
+    await group.getByRole('button', { name: 'Make a payout' }).click();
+    await expect(page.getByText('The payout is open')).toBeVisible();
+    const payout = page.getByRole('region', { name: /^Payout P-/ }).filter({ hasText: number });
+    await expect(payout).toContainText(dollars(owed));
+    const csv = await (await page.request.get((await payout.getByRole('link', { name: 'CSV for the bank' }).getAttribute('href')) ?? '')).text();
+    expect(csv).toContain(`,${(owed / 100).toFixed(2)},USD,${number}`);
+    expect(await balance('cash')).toBe(before.cash);
+    await payout.getByLabel('Bank reference').fill('SEPA 4711');
+    await expectAccessible(page);
+    await payout.getByRole('button', { name: 'Mark as paid' }).click();
+    await expect(page.getByText('The payout is paid and booked.')).toBeVisible();
+    await expect(page.getByRole('table', { name: 'Paid payouts' }).getByRole('row').filter({ hasText: number })).toContainText('SEPA 4711');
+  });
+
+  await test.step('its commissions are paid, the money is in the books once, and the log tells who did what', async () => {
+    await open(page, list);
+    for (const order of orders) await expect(row(order)).toContainText('paid');
+    await expect(page.getByRole('button', { name: 'Approve now' })).toHaveCount(0);
+    expect(await balance('cash')).toBe(before.cash + owed);
+    expect(await balance('partner_receivable')).toBe(before.receivable);
+    const { code, stdout, stderr } = await orchestrator('ledger', 'verify');
+    expect(code, stdout + stderr).toBe(0);
+    await open(page, '/audit?action=payout.paid');
+    await expect(page.getByRole('table', { name: 'Audit log' })).toContainText('SEPA 4711');
+    await expectAccessible(page);
   });
 });
 

@@ -46,7 +46,7 @@ test('nothing on the page moves while the offers load', async ({ page }) => {
   await using blog = await OtherSite.serve(`${reserve}<body><h1>A blog</h1><p4s-offers site="${site}"></p4s-offers><p id="after">After</p>${script()}`);
   let answer = () => {};
   const held = new Promise<void>((resolve) => (answer = resolve));
-  await page.route('**/recommendations', async (route) => {
+  await page.route('**/recommendations?*', async (route) => {
     await held;
     await route.continue();
   });
@@ -94,13 +94,13 @@ test('if the API fails, is blocked or knows no such site, nothing is shown and n
     (route) => route.fulfill({ json: { recommendationId: 'x', offers: [] } }),
   ];
   for (const failure of failures) {
-    await page.route('**/recommendations', failure);
-    const asked = page.waitForEvent('requestfinished', (request) => request.url().endsWith('/recommendations')).catch(() => undefined);
-    const failed = page.waitForEvent('requestfailed', (request) => request.url().endsWith('/recommendations')).catch(() => undefined);
+    await page.route('**/recommendations?*', failure);
+    const asked = page.waitForEvent('requestfinished', (request) => request.url().includes('/recommendations?')).catch(() => undefined);
+    const failed = page.waitForEvent('requestfailed', (request) => request.url().includes('/recommendations?')).catch(() => undefined);
     await page.goto(blog.url);
     await Promise.race([asked, failed]);
     await expect.poll(() => page.locator('p4s-offers').evaluate((element) => [element.shadowRoot!.childElementCount, element.getBoundingClientRect().height])).toEqual([0, 0]);
-    await page.unroute('**/recommendations');
+    await page.unroute('**/recommendations?*');
   }
   // The browser itself notes failed requests; the widget adds nothing to them.
   const own = pageErrors.filter((error) => !error.startsWith('Failed to load resource') && !error.includes('blocked by CORS policy'));
@@ -188,6 +188,111 @@ test('an offer counts as seen only after a second in view, and once', async ({ p
   await page.clock.runFor(5000);
   const partners = reports.flatMap((report) => report.partnerIds);
   expect(new Set(partners).size, `each once: ${partners}`).toBe(partners.length);
+});
+
+test.describe('the random id of a visitor', () => {
+  /** Answers as if a test needed the id, or none did, and collects what is asked. */
+  async function answering(page: Page, extra: () => Record<string, unknown>): Promise<URL[]> {
+    const asked: URL[] = [];
+    await page.route('**/recommendations?*', async (route) => {
+      asked.push(new URL(route.request().url()));
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), ...extra() } });
+    });
+    return asked;
+  }
+  const stored = (page: Page) => page.evaluate(() => localStorage.getItem('p4s_visitor'));
+  const visitor = (url: URL | undefined) => url?.searchParams.get('visitor');
+
+  test('is kept only while a test needs it, and is the same on the next page', async ({ page, context }) => {
+    let keepsVisitor = false;
+    const asked = await answering(page, () => ({ keepsVisitor }));
+    await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}"`)}`);
+    const visit = async () => {
+      await page.goto(blog.url);
+      await expect(links(page).first()).toBeVisible();
+    };
+    await visit();
+    expect(await stored(page), 'no test').toBeNull();
+    keepsVisitor = true;
+    await visit();
+    const id = await stored(page);
+    expect(id).toMatch(/^[A-Za-z0-9_-]{16,64}$/);
+    await visit();
+    keepsVisitor = false;
+    await visit();
+    expect(await stored(page), 'the test is over').toBeNull();
+    const [first, second, third, fourth] = asked.map(visitor);
+    expect([second, third, fourth]).toEqual([id, id, id]);
+    expect(first, 'another one before it was kept').not.toBe(id);
+    expect(await context.cookies()).toEqual([]);
+  });
+
+  test('is replaced if something else stands in its place, and does without a storage', async ({ page }) => {
+    const asked = await answering(page, () => ({ keepsVisitor: true }));
+    await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}"`)}`);
+    await page.addInitScript(() => localStorage.setItem('p4s_visitor', '<b>short</b>'));
+    await page.goto(blog.url);
+    await expect(links(page).first()).toBeVisible();
+    expect(visitor(asked[0])).toMatch(/^[0-9a-f]{32}$/);
+    expect(await stored(page)).toBe(visitor(asked[0]));
+    await page.addInitScript(() => Object.defineProperty(window, 'localStorage', { get: () => { throw new DOMException('closed', 'SecurityError'); } }));
+    await page.goto(blog.url);
+    await expect(links(page).first()).toBeVisible();
+    expect(visitor(asked[1])).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  for (const [wish, prepare, attributes] of [
+    ['Do Not Track', () => Object.defineProperty(navigator, 'doNotTrack', { value: '1' }), ''],
+    ['Global Privacy Control', () => Object.defineProperty(navigator, 'globalPrivacyControl', { value: true }), ''],
+    ['a page that switches experiments off', () => {}, 'data-experiments="off"'],
+  ] as const) {
+    test(`is neither sent nor kept under ${wish}`, async ({ page }) => {
+      const asked = await answering(page, () => ({ keepsVisitor: true }));
+      await page.addInitScript(prepare);
+      await page.addInitScript(() => localStorage.setItem('p4s_visitor', 'from-before-the-wish'));
+      await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}" ${attributes}`)}`);
+      await page.goto(blog.url);
+      await expect(links(page).first()).toBeVisible();
+      expect(asked.map((url) => url.search)).toEqual(['']);
+      expect(await stored(page), 'a kept one is removed').toBeNull();
+    });
+  }
+
+  test('is not sent with a preview, which is passed on and changes nothing that is kept', async ({ page }) => {
+    const asked: URL[] = [];
+    await page.addInitScript(() => localStorage.setItem('p4s_visitor', 'the-visitor-of-before'));
+    await page.route('**/recommendations?*', async (route) => {
+      asked.push(new URL(route.request().url()));
+      await route.fulfill({ json: { recommendationId: 'x', offers: [], keepsVisitor: false } });
+    });
+    await page.goto(`/demo?site=${site}&p4s_variant=button-text:short`);
+    await expect.poll(() => asked.map((url) => url.search)).toEqual(['?p4s_variant=button-text%3Ashort']);
+    expect(await stored(page)).toBe('the-visitor-of-before');
+  });
+});
+
+test('the layout comes from the answer unless the page says it, and moves nothing below', async ({ page }) => {
+  let answer = () => {};
+  let held = Promise.resolve();
+  await page.route('**/recommendations?*', async (route) => {
+    const found = await route.fetch();
+    await held;
+    await route.fulfill({ response: found, json: { ...(await found.json()), layout: 'compact' } });
+  });
+  const height = () => region(page).getByRole('listitem').first().evaluate((item) => item.getBoundingClientRect().height);
+  await using blog = await OtherSite.serve(`<body><h1>A blog</h1><p4s-offers site="${site}"></p4s-offers><p id="after">After</p>${script()}`);
+  held = new Promise<void>((resolve) => (answer = resolve));
+  await page.goto(blog.url);
+  await expect(region(page)).toHaveAttribute('aria-busy', 'true');
+  const before = await page.locator('#after').boundingBox();
+  const cards = await height();
+  answer();
+  await expect(links(page).first()).toBeVisible();
+  expect(await height()).toBeLessThan(cards / 2);
+  expect(await page.locator('#after').boundingBox()).toEqual(before);
+  await page.locator('p4s-offers').evaluate((element) => element.setAttribute('layout', 'cards'));
+  await expect.poll(height, 'the page says otherwise').toBe(cards);
 });
 
 for (const scheme of ['light', 'dark'] as const) {

@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// What a token may be allowed to do.
-pub const SCOPES: [&str; 4] = ["sites:write", "clicks:write", "conversions:write", "successes:write"];
+pub const SCOPES: [&str; 6] =
+    ["sites:write", "clicks:write", "conversions:write", "successes:write", "experiments:read", "experiments:write"];
 
 /// Makes a token and returns it; nobody can read it again.
 ///

@@ -5,9 +5,11 @@
 //! same, with the signed token, and the loss is counted.
 
 use std::{
+    collections::BTreeSet,
+    mem,
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,9 +17,9 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use domain::{
-    ClickId, PartnerId, RecommendationId, SessionId, SiteId,
+    ClickId, ExperimentId, PartnerId, RecommendationId, SessionId, SiteId,
     click::{AgentClass, ClickToken},
-    partner::TemplateValues,
+    partner::{IntegrationKind, TemplateValues},
 };
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,8 @@ pub struct Visit<'a> {
     pub server_side: bool,
     pub country: Option<&'a str>,
     pub recommendation_id: Option<RecommendationId>,
+    /// The way to the partner, if not its deep link.
+    pub via: Option<IntegrationKind>,
 }
 
 /// Where to send the visitor.
@@ -115,6 +119,22 @@ pub struct Metrics {
     pub lost: AtomicU64,
     /// Something changed since the browsers were last told.
     pub changed: AtomicBool,
+    /// Experiments whose figures changed since the browsers were last told.
+    changed_experiments: Mutex<BTreeSet<ExperimentId>>,
+}
+
+impl Metrics {
+    /// Has browsers told, with the next look, that these experiments' figures changed.
+    pub fn note_experiments(&self, changed: impl Iterator<Item = ExperimentId>) {
+        if let Ok(mut experiments) = self.changed_experiments.lock() {
+            experiments.extend(changed);
+        }
+    }
+
+    /// The experiments whose figures changed since the last call.
+    pub fn take_experiments(&self) -> BTreeSet<ExperimentId> {
+        self.changed_experiments.lock().map(|mut experiments| mem::take(&mut *experiments)).unwrap_or_default()
+    }
 }
 
 impl Recorder {
@@ -149,7 +169,7 @@ pub async fn follow(engine: &Engine, code: &str, visit: Visit<'_>) -> Result<Red
     let code = referral_code::find(engine, code).await?;
     let gone = || Error::not_found(format!("an active link for referral code `{}`", code.referral_code));
     let link = engine.codes.link(&code.partner_id).filter(|link| link.active && code.active).ok_or_else(gone)?;
-    let url = link.url.as_ref().ok_or_else(gone)?;
+    let url = link.url(visit.via).ok_or_else(gone)?;
 
     let now = engine.now();
     let agent_class = match () {

@@ -52,6 +52,7 @@ pub enum Rated {
 /// [`Error::NotFound`] if there is no such conversion, or no terms were in force.
 pub async fn rate(work: &mut Work<'_>, conversion_id: ConversionId, cause: Cause) -> Result<Rated> {
     lock_developers(work, conversion_id).await?;
+    work.mark_rated(conversion_id);
     let now = work.now();
     let inputs = inputs(work.connection(), conversion_id, now, Lock::ForUpdate).await?;
     let rating = match inputs.rate() {

@@ -15,6 +15,7 @@ use crate::{
     access::{require_operate, require_read},
     audit,
     conversion::currency,
+    experiment,
 };
 
 #[cfg(test)]
@@ -138,6 +139,7 @@ pub async fn release(engine: &Engine) -> Result<u64> {
             .execute(&engine.db)
             .await?
             .rows_affected();
+    experiment::credit::release(engine).await?;
     if released > 0 {
         engine.work.notify_one();
     }

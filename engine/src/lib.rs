@@ -18,6 +18,7 @@ pub mod conversion;
 pub mod dashboard;
 pub mod error;
 pub mod exchange;
+pub mod experiment;
 pub mod history;
 pub mod import;
 pub mod inbound;
@@ -71,12 +72,16 @@ pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
 /// The handles of one process. Cloning counts one reference up, since each request does it.
 #[derive(Clone)]
-pub struct Engine(Arc<Handles>);
+pub struct Engine {
+    handles: Arc<Handles>,
+    /// The time that this clone stays at; see [`Engine::with_time_of_task`].
+    kept_time: Option<DateTime<Utc>>,
+}
 
 impl Deref for Engine {
     type Target = Handles;
     fn deref(&self) -> &Handles {
-        &self.0
+        &self.handles
     }
 }
 
@@ -91,6 +96,7 @@ pub struct Handles {
     pub ip_keys: moka::sync::Cache<NaiveDate, [u8; 32]>,
     pub clicks: click::Recorder,
     pub recommender: recommendation::Recommender,
+    pub experiments: experiment::Experiments,
     /// Wakes a worker: something is in the queue.
     pub work: Notify,
     /// Wakes the sealer: something was booked.
@@ -131,10 +137,11 @@ impl Engine {
             })
             .connect_lazy_with((*db.connect_options()).clone());
         let shard = i16::from(rand::random::<u8>() % 8) * 4;
-        Self(Arc::new(Handles {
+        let handles = Handles {
             live: live::Live::new(redis.clone()),
             clicks: click::Recorder::start(click::Store::new(clicks_db, redis.clone(), shard)),
             recommender: recommendation::Recommender::new(db.clone()),
+            experiments: experiment::Experiments::default(),
             db,
             redis,
             clock: Clock::default(),
@@ -145,11 +152,17 @@ impl Engine {
             work: Notify::new(),
             seal: Notify::new(),
             shard,
-        }))
+        };
+        Self { handles: Arc::new(handles), kept_time: None }
     }
 
     pub fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
+        self.kept_time.unwrap_or_else(|| self.clock.now())
+    }
+
+    /// The same handles, to hand to what runs in tasks of its own: if this task is at a simulated time, all of it is at that time.
+    pub fn with_time_of_task(&self) -> Self {
+        Self { handles: self.handles.clone(), kept_time: clock::simulated() }
     }
 
     /// A new UUIDv7 at the engine's time.

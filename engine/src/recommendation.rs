@@ -8,20 +8,26 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     PartnerId, RecommendationId, SiteId,
+    analysis::Analysis,
     id::uuid_v7_time,
     money::round_minor,
     partner::{Partner, TermsValues},
     recommendation::{History, LinkedOffer, MODEL_VERSION, Offer, PartnerHistory, Recommendations, Settings, rank},
+    site::SiteLink,
 };
 use moka::sync::Cache;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+mod asker;
 mod preview;
+mod tailored;
+pub use asker::{Asker, Forced};
 pub use preview::preview;
+use tailored::Tailored;
 
-use crate::{Engine, Error, Result, batch::Batcher, partner, site, work::Work};
+use crate::{Engine, Error, Result, batch::Batcher, experiment, partner, site, work::Work};
 
 /// How long a change of a partner, its terms or a site may take to show.
 const FRESH: Duration = Duration::from_secs(10);
@@ -30,19 +36,30 @@ const HISTORY_FRESH: Duration = Duration::from_secs(300);
 /// Older traffic says little about a partner's present rate.
 const HISTORY_DAYS: i64 = 90;
 
+/// How often an answer is made anew because a test started or stopped while it was made.
+const ATTEMPTS: usize = 8;
+
 /// What was ranked lately, and the group commit of the log.
 #[derive(Clone)]
 pub struct Recommender {
-    ranked: Cache<SiteId, Arc<Ranked>>,
+    /// By the weight of the revenue too, as the bits of the float: a test may try another.
+    ranked: Cache<(SiteId, u64), Arc<Ranked>>,
+    sites: Cache<SiteId, Arc<Analysed>>,
     partners: Cache<(), Arc<Vec<(Partner, TermsValues)>>>,
     history: Cache<(), Arc<History>>,
-    log: Batcher<Logged, bool>,
+    /// Answers the revision of the tests that stood when a batch was logged; nothing if it could not be.
+    log: Batcher<Logged, Option<i64>>,
 }
 
-/// A site's offers with the aliases of their links, and the same as they are logged.
+/// What of a site decides about its offers.
+struct Analysed {
+    analysis: Analysis,
+    links: Vec<SiteLink>,
+}
+
+/// A site's offers with the aliases of their links.
 struct Ranked {
     offers: Vec<(Offer, String)>,
-    logged: Value,
 }
 
 /// A row of the log.
@@ -50,20 +67,23 @@ struct Logged {
     recommendation_id: RecommendationId,
     recommended_at: DateTime<Utc>,
     site_id: SiteId,
-    offers: Arc<Ranked>,
+    offers: Value,
+    visitor: Option<String>,
+    experiments: Option<Value>,
 }
 
 impl Recommender {
     pub fn new(db: sqlx::PgPool) -> Self {
         Self {
             ranked: Cache::builder().max_capacity(20_000).time_to_live(FRESH).build(),
+            sites: Cache::builder().max_capacity(20_000).time_to_live(FRESH).build(),
             partners: Cache::builder().max_capacity(1).time_to_live(FRESH).build(),
             history: Cache::builder().max_capacity(1).time_to_live(HISTORY_FRESH).build(),
             log: Batcher::start(move |_, rows| {
                 let db = db.clone();
                 async move {
                     let written = write_log(&db, rows).await;
-                    written.inspect_err(|error| tracing::warn!(%error, "recommendations could not be logged")).is_ok()
+                    written.inspect_err(|error| tracing::warn!(%error, "recommendations could not be logged")).ok()
                 }
             }),
         }
@@ -72,33 +92,58 @@ impl Recommender {
     /// Forgets what was ranked, so that the next answer follows a change at once.
     pub fn forget(&self) {
         self.ranked.invalidate_all();
+        self.sites.invalidate_all();
         self.partners.invalidate_all();
         self.history.invalidate_all();
     }
 }
 
-/// Ranks the active partners for a site and logs what is answered; impressions and clicks refer to the log. Each call makes a new
-/// recommendation.
+/// Ranks the active partners for a site, shows what the running tests assign to whoever asks, and logs what is answered; impressions and
+/// clicks refer to the log. Each call makes a new recommendation.
 ///
 /// # Errors
-/// [`Error::NotFound`] if there is no such site, [`Error::Conflict`] if it was never analysed, [`Error::Unavailable`] if it cannot be
-/// logged.
-pub async fn for_site(engine: &Engine, site_id: SiteId) -> Result<Recommendations> {
-    let ranked = ranked(engine, site_id).await?;
-    let recommended_at = engine.now();
-    let recommendation_id: RecommendationId = crate::new_id(recommended_at);
-    let row = Logged { recommendation_id, recommended_at, site_id, offers: ranked.clone() };
-    if engine.recommender.log.write(row).await != Some(true) {
-        return Err(Error::Unavailable("the recommendation could not be logged".into()));
+/// [`Error::NotFound`] if there is no such site, [`Error::Conflict`] if it was never analysed, [`Error::Invalid`] for a preview of a test or
+/// variant that there is not, [`Error::Unavailable`] if it cannot be logged.
+pub async fn for_site(engine: &Engine, site_id: SiteId, asker: &Asker) -> Result<Recommendations> {
+    let site = analysed(engine, site_id).await?;
+    let mut running = experiment::current(engine).await?;
+    for _ in 0..ATTEMPTS {
+        let tailored = tailored::tailor(engine, &running, site_id, &site, asker).await?;
+        let recommended_at = engine.now();
+        let recommendation_id: RecommendationId = crate::new_id(recommended_at);
+        let row = Logged {
+            recommendation_id,
+            recommended_at,
+            site_id,
+            offers: tailored.offers.iter().map(|tailored| logged(&tailored.offer)).collect(),
+            visitor: asker.visitor.clone(),
+            experiments: tailored.logged()?,
+        };
+        let revision = engine.recommender.log.write(row).await.flatten();
+        let revision = revision.ok_or_else(|| Error::Unavailable("the recommendation could not be logged".into()))?;
+        if revision == running.revision {
+            return Ok(answer(site_id, recommendation_id, tailored));
+        }
+        // A test started or stopped, here or on another instance. What was just logged is shown to nobody.
+        running = experiment::reload(engine, revision).await?;
     }
-    let linked =
-        |(offer, alias): &(Offer, String)| LinkedOffer { offer: offer.clone(), link: format!("/r/{alias}?rid={recommendation_id}") };
-    Ok(Recommendations {
+    Err(Error::Unavailable("tests change faster than offers can be made".into()))
+}
+
+fn answer(site_id: SiteId, recommendation_id: RecommendationId, tailored: Tailored) -> Recommendations {
+    let linked = |tailored: tailored::TailoredOffer| {
+        let via = tailored.via.map(|kind| format!("&via={}", kind.as_str())).unwrap_or_default();
+        LinkedOffer { link: format!("/r/{}?rid={recommendation_id}{via}", tailored.alias), offer: tailored.offer }
+    };
+    Recommendations {
         recommendation_id,
         site_id,
         model_version: MODEL_VERSION.to_owned(),
-        offers: ranked.offers.iter().map(linked).collect(),
-    })
+        offers: tailored.offers.into_iter().map(linked).collect(),
+        layout: tailored.layout,
+        variants: tailored.variants,
+        keeps_visitor: tailored.keeps_visitor,
+    }
 }
 
 /// Notes that visitors saw offers; their positions are those of the log. An offer that was reported before changes nothing.
@@ -111,7 +156,8 @@ pub async fn record_impressions(engine: &Engine, recommendation_id: Recommendati
     let at = uuid_v7_time(recommendation_id.0).ok_or_else(not_found)?;
     let mut work = Work::begin(engine).await?;
     let row = sqlx::query!(
-        r#"select site_id, recommended_at, array(select jsonb_array_elements(offers) ->> 'partner_id') as "partner_ids!: Vec<String>"
+        r#"select site_id, recommended_at, array(select jsonb_array_elements(offers) ->> 'partner_id') as "partner_ids!: Vec<String>",
+                  experiments as "experiments: sqlx::types::Json<Vec<experiment::Shown>>"
            from recommendations
            where recommendation_id = $1
              and recommended_at >= $2
@@ -150,6 +196,9 @@ pub async fn record_impressions(engine: &Engine, recommendation_id: Recommendati
     for row in &added {
         work.counts(&row.partner_id).impressions += 1;
     }
+    if let Some(shown) = &row.experiments {
+        experiment::expose(&mut work, recommendation_id, shown, partner_ids).await?;
+    }
     work.commit().await?;
     if !added.is_empty() {
         engine.clicks.metrics.changed.store(true, Ordering::Relaxed);
@@ -157,21 +206,29 @@ pub async fn record_impressions(engine: &Engine, recommendation_id: Recommendati
     Ok(added.len() as u64)
 }
 
-async fn ranked(engine: &Engine, site_id: SiteId) -> Result<Arc<Ranked>> {
-    if let Some(ranked) = engine.recommender.ranked.get(&site_id) {
-        return Ok(ranked);
+async fn analysed(engine: &Engine, site_id: SiteId) -> Result<Arc<Analysed>> {
+    if let Some(site) = engine.recommender.sites.get(&site_id) {
+        return Ok(site);
     }
     let site = site::load(engine, site_id).await?;
     let analysis = site.analysis.ok_or_else(|| Error::Conflict(format!("site `{site_id}` was not analysed yet")))?;
+    let site = Arc::new(Analysed { analysis, links: site.links });
+    engine.recommender.sites.insert(site_id, site.clone());
+    Ok(site)
+}
+
+async fn ranked(engine: &Engine, site_id: SiteId, site: &Analysed, settings: &Settings) -> Result<Arc<Ranked>> {
+    let key = (site_id, settings.revenue_weight.to_bits());
+    if let Some(ranked) = engine.recommender.ranked.get(&key) {
+        return Ok(ranked);
+    }
     let partners = partners(engine).await?;
-    let offers = rank(&analysis, &partners, &*history(engine, &partners).await?, &Settings::default());
+    let offers = rank(&site.analysis, &partners, &*history(engine, &partners).await?, settings);
     let alias = |offer: &Offer| site.links.iter().find(|link| link.partner_id == offer.partner_id).map(|link| link.alias.clone());
     // A partner that was switched on this very moment has no code yet; it comes with the next ranking.
-    let offers: Vec<(Offer, String)> =
-        offers.into_iter().filter_map(|offer| Some((alias(&offer)?, offer))).map(|(alias, offer)| (offer, alias)).collect();
-    let logged = offers.iter().map(|(offer, _)| logged(offer)).collect();
-    let ranked = Arc::new(Ranked { offers, logged });
-    engine.recommender.ranked.insert(site_id, ranked.clone());
+    let offers = offers.into_iter().filter_map(|offer| Some((alias(&offer)?, offer))).map(|(alias, offer)| (offer, alias));
+    let ranked = Arc::new(Ranked { offers: offers.collect() });
+    engine.recommender.ranked.insert(key, ranked.clone());
     Ok(ranked)
 }
 
@@ -253,27 +310,37 @@ async fn history(engine: &Engine, partners: &[(Partner, TermsValues)]) -> Result
     Ok(history)
 }
 
-async fn write_log(db: &sqlx::PgPool, rows: Vec<Logged>) -> Result<()> {
+/// Logs a batch, and looks at which revision the tests are in the same moment.
+async fn write_log(db: &sqlx::PgPool, rows: Vec<Logged>) -> Result<i64> {
     let (mut ids, mut times, mut sites, mut offers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut visitors, mut experiments) = (Vec::new(), Vec::new());
     for row in rows {
         ids.push(row.recommendation_id.0);
         times.push(row.recommended_at);
         sites.push(row.site_id.0);
-        offers.push(row.offers.logged.clone());
+        offers.push(row.offers);
+        visitors.push(row.visitor);
+        experiments.push(row.experiments);
     }
-    sqlx::query!(
-        "insert into recommendations (recommendation_id, recommended_at, site_id, model_version, offers)
-         select recommendation_id, recommended_at, site_id, $1, offers
-         from unnest($2::uuid[], $3::timestamptz[], $4::uuid[], $5::jsonb[]) as row (recommendation_id, recommended_at, site_id, offers)",
+    let revision = sqlx::query_scalar!(
+        "with logged as (
+             insert into recommendations (recommendation_id, recommended_at, site_id, model_version, offers, visitor, experiments)
+             select recommendation_id, recommended_at, site_id, $1, offers, visitor, experiments
+             from unnest($2::uuid[], $3::timestamptz[], $4::uuid[], $5::jsonb[], $6::text[], $7::jsonb[])
+                      as row (recommendation_id, recommended_at, site_id, offers, visitor, experiments)
+         )
+         select revision from experiment_revision",
         MODEL_VERSION,
         &ids as &[Uuid],
         &times as &[DateTime<Utc>],
         &sites as &[Uuid],
         &offers as &[Value],
+        &visitors as &[Option<String>],
+        &experiments as &[Option<Value>],
     )
-    .execute(db)
+    .fetch_one(db)
     .await?;
-    Ok(())
+    Ok(revision)
 }
 
 #[cfg(test)]

@@ -39,8 +39,8 @@ pub struct Code {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     pub active: bool,
-    /// Where its links lead; `None` if it has no deep link.
-    pub url: Option<UrlTemplate>,
+    /// Where its links lead, in the partner's order.
+    pub urls: Vec<(IntegrationKind, UrlTemplate)>,
     /// For how long a click counts.
     pub window_hours: u32,
     /// Its webhooks, by path.
@@ -53,6 +53,14 @@ pub struct Codes {
     /// Codes that do not exist, so that guessing costs no query each.
     unknown: Cache<String, ()>,
     links: Arc<RwLock<HashMap<PartnerId, Arc<Link>>>>,
+}
+
+impl Link {
+    /// Where a link leads: the way that was asked for if the partner has it, else its deep link.
+    pub fn url(&self, via: Option<IntegrationKind>) -> Option<&UrlTemplate> {
+        let by = |kind| self.urls.iter().find(|(way, _)| *way == kind).map(|(_, url)| url);
+        via.and_then(by).or_else(|| by(IntegrationKind::DeepLink))
+    }
 }
 
 impl Default for Codes {
@@ -167,7 +175,7 @@ pub async fn refresh_links(engine: &Engine) -> Result<()> {
         let webhooks: Vec<WebhookEvent> = serde_json::from_value(row.webhook_events)?;
         let link = Link {
             active: row.active,
-            url: methods.into_iter().find(|method| method.kind == IntegrationKind::DeepLink).map(|method| method.url_template),
+            urls: methods.into_iter().map(|method| (method.kind, method.url_template)).collect(),
             window_hours: u32::try_from(row.window_hours.unwrap_or(24)).unwrap_or(24),
             webhooks: webhooks.into_iter().map(|webhook| (webhook.path, webhook.authentication)).collect(),
         };

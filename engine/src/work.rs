@@ -3,14 +3,15 @@
 //! Helpers take `&mut Work` and never commit. Counters are added up here and written last, in one fixed order, so that
 //! two units never wait for each other crosswise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use domain::{Currency, PartnerId, live::LiveEvent};
+use domain::{ConversionId, Currency, PartnerId, live::LiveEvent};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
     Engine, Result,
+    experiment::{credit, sums},
     rollup::{self, Counts, Sums},
 };
 
@@ -19,13 +20,17 @@ pub struct Work<'e> {
     tx: Transaction<'static, Postgres>,
     counts: BTreeMap<PartnerId, Counts>,
     sums: BTreeMap<(PartnerId, Currency), Sums>,
+    experiment_sums: BTreeMap<sums::Place, sums::Sums>,
+    rated: BTreeSet<ConversionId>,
     live: Vec<LiveEvent>,
     booked: bool,
 }
 
 impl<'e> Work<'e> {
     pub async fn begin(engine: &'e Engine) -> Result<Self> {
-        Ok(Self { engine, tx: engine.db.begin().await?, counts: BTreeMap::new(), sums: BTreeMap::new(), live: Vec::new(), booked: false })
+        let tx = engine.db.begin().await?;
+        let (counts, sums, experiment_sums) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Ok(Self { engine, tx, counts, sums, experiment_sums, rated: BTreeSet::new(), live: Vec::new(), booked: false })
     }
 
     pub fn connection(&mut self) -> &mut PgConnection {
@@ -42,6 +47,15 @@ impl<'e> Work<'e> {
 
     pub fn sums(&mut self, partner_id: &PartnerId, currency: Currency) -> &mut Sums {
         self.sums.entry((partner_id.clone(), currency)).or_default()
+    }
+
+    pub fn experiment_sums(&mut self, place: sums::Place) -> &mut sums::Sums {
+        self.experiment_sums.entry(place).or_default()
+    }
+
+    /// What the conversion is worth to experiments may have changed.
+    pub fn mark_rated(&mut self, conversion_id: ConversionId) {
+        self.rated.insert(conversion_id);
     }
 
     /// Tells open browsers once the work is committed.
@@ -65,6 +79,8 @@ impl<'e> Work<'e> {
         sqlx::query("rollback to savepoint step").execute(&mut *self.tx).await?;
         self.counts.clear();
         self.sums.clear();
+        self.experiment_sums.clear();
+        self.rated.clear();
         self.live.clear();
         self.booked = false;
         Ok(())
@@ -81,7 +97,14 @@ impl<'e> Work<'e> {
         for ((partner_id, currency), sums) in &self.sums {
             rollup::add_sums(&mut self.tx, now, partner_id, *currency, shard, sums).await?;
         }
+        for (place, sums) in &self.experiment_sums {
+            sums::add(&mut self.tx, place, shard, sums).await?;
+        }
+        if !self.rated.is_empty() {
+            credit::request_rechecks(&mut self.tx, now, self.rated.iter().copied()).await?;
+        }
         self.tx.commit().await?;
+        self.engine.clicks.metrics.note_experiments(self.experiment_sums.keys().map(|place| place.experiment_id));
         if self.booked {
             self.engine.seal.notify_one();
         }

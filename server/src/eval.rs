@@ -7,8 +7,10 @@
 //! To add a task: a file here with a function from its input to its output, a variant of [`EvalCommand`], a section of `docs/EVAL.md` with
 //! an example in `docs/eval/`.
 
+mod assign;
 mod attribution;
 mod input;
+mod json_lines;
 mod multitouch;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -34,6 +36,11 @@ pub struct EvalArgs {
 
 #[derive(Subcommand)]
 enum EvalCommand {
+    /// Hash, bucket ranges and variant of units, by the published algorithm
+    Assign {
+        /// JSON lines: {seed, unit, weights[], coverage?, hash_version, namespace?}
+        file: PathBuf,
+    },
     /// Which clicks claim each order of a log of events, and their shares
     Attribution {
         /// CSV: received_at,type,id,occurred_at,partner,cookie,customer,order_id,click_id,prefetch_or_amount
@@ -53,6 +60,7 @@ enum EvalCommand {
 /// Runs a task. Malformed input ends with exit code 2, after naming it on standard error.
 pub fn run(args: EvalArgs) -> Outcome {
     let done = match args.task {
+        EvalCommand::Assign { file } => assign::evaluate(&file),
         EvalCommand::Attribution { events, windows } => attribution::evaluate(&events, &windows, args.json),
         EvalCommand::Multitouch { file } => multitouch::evaluate(&file, args.json),
     };

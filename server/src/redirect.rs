@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
-use domain::{Problem, RecommendationId, SessionId, auth::Principal};
+use domain::{Problem, RecommendationId, SessionId, auth::Principal, partner::IntegrationKind};
 use engine::{
     Engine, Error,
     click::{self, Redirect, Visit},
@@ -31,6 +31,7 @@ const SESSION_SECONDS: u32 = 90 * 24 * 60 * 60;
 #[derive(Deserialize)]
 pub struct FollowQuery {
     rid: Option<String>,
+    via: Option<String>,
 }
 
 /// Answers 302 once the click is durable. HEAD and prefetches are redirected without being counted.
@@ -51,6 +52,7 @@ pub async fn follow(State(engine): State<Engine>, Path(code): Path<String>, requ
         server_side: false,
         country: text(headers, "cf-ipcountry").or_else(|| text(headers, "x-country")),
         recommendation_id: query.rid.and_then(|id| id.parse::<RecommendationId>().ok()),
+        via: query.via.and_then(|via| IntegrationKind::ALL.into_iter().find(|kind| kind.as_str() == via)),
     };
     match click::follow(&engine, &code, visit).await {
         Ok(redirect) => found(redirect).unwrap_or_else(|| nowhere(StatusCode::NOT_FOUND)),

@@ -71,6 +71,7 @@ pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
     let (stop, stopping) = watch::channel(false);
     tokio::spawn(engine.live.clone().forward(redis::Client::open(installation.settings.redis_url.as_str())?));
     tokio::spawn(engine::click::drain(engine.clone()));
+    tokio::spawn(engine::experiment::credit::credit_loop(engine.clone()));
     tokio::spawn(keep_house(engine.clone()));
     tokio::spawn(announce_traffic(engine.clone()));
     if args.role != Role::Web {
@@ -80,6 +81,7 @@ pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
         tokio::spawn(engine::ledger::seal_loop(engine.clone()));
         tokio::spawn(engine::commission::approve_loop(engine.clone()));
         tokio::spawn(engine::import::work_loop(engine.clone()));
+        tokio::spawn(engine::experiment::credit::recheck_loop(engine.clone()));
     }
     tokio::spawn(async move {
         wait_for_signal().await;
@@ -135,13 +137,16 @@ async fn wait_until_stopping(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// Tells browsers once a second if there was traffic.
+/// Tells browsers once a second if there was traffic, and which experiments have new figures.
 async fn announce_traffic(engine: Engine) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
         tick.tick().await;
         if engine.clicks.metrics.changed.swap(false, Ordering::Relaxed) {
             engine.live.publish(LiveEvent::Traffic).await;
+        }
+        for experiment_id in engine.clicks.metrics.take_experiments() {
+            engine.live.publish(LiveEvent::Experiment { experiment_id }).await;
         }
     }
 }
@@ -159,6 +164,7 @@ async fn keep_house(engine: Engine) {
             let kept = async {
                 engine::click::ensure_partitions(&engine, 0).await?;
                 engine::exchange::release(&engine).await?;
+                engine::experiment::credit::purge(&engine).await?;
                 engine::ip_hash::forget_old_keys(&engine).await
             };
             if let Err(error) = kept.await {

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tokio::{sync::Barrier, task::JoinSet};
 
 const WORKERS: usize = 64;
-/// Of each event, one after the other in the workers' hands, so that they meet: half of them at each server.
-const COPIES: usize = 8;
+/// Of each event: every worker sends all of them, in the same order, so that they meet; half of the copies go to each server.
+const COPIES: usize = WORKERS;
 const SITES: usize = 40;
 const SALES: usize = 250;
 const PATIENCE: Duration = Duration::from_secs(180);

@@ -5,6 +5,7 @@
 //! takes figures and gives `None` when there is nothing to draw, ending in [`themed`].
 
 mod funnel;
+mod line;
 mod models;
 mod revenue;
 mod timeline;

@@ -1,16 +1,16 @@
 //! A case study's steps over time.
 
-use std::fmt::Write;
-
-use charts_rs::{Box, LineChart, Series, YAxisConfig};
 use chrono::{Duration, NaiveDate};
 use domain::case_study::TimelineEntry;
 
-use super::{ACCENT, LINE, NONE, TEXT, escape, font, revenue::line_points, themed};
+use super::{
+    line::{columns, line_chart},
+    themed,
+};
 use crate::components::day;
 
 /// In the drawing's own units; the page scales it.
-const HEIGHT_AND_WIDTH: (f32, f32) = (220.0, 720.0);
+const HEIGHT: f32 = 220.0;
 /// More points than this are closer than a pointer can tell apart.
 const POINTS_MAX: i64 = 60;
 
@@ -23,32 +23,7 @@ pub fn timeline(entries: &[TimelineEntry]) -> Option<String> {
     let labels = points.iter().map(|point| short_day(point.day)).collect();
     let heights = points.iter().map(|point| f32::from(point.steps)).collect::<Vec<f32>>();
     let highest = points.last().map_or(0, |point| point.steps).div_ceil(4) * 4;
-    let mut chart = LineChart::new(vec![Series::new("Steps".to_owned(), heights)], labels);
-    (chart.height, chart.width) = HEIGHT_AND_WIDTH;
-    chart.margin = Box { left: 8.0, top: 24.0, right: 4.0, bottom: 0.0 };
-    chart.background_color = NONE;
-    chart.font_family = "inherit".to_owned();
-    chart.legend.show = Some(false);
-    chart.grid.stroke_color = LINE;
-    chart.x_axis.stroke_color = LINE;
-    chart.x_axis.font = font(11.0, TEXT);
-    chart.x_axis.boundary_gap = Some(false);
-    chart.y_axis_configs = vec![YAxisConfig {
-        font: font(11.0, TEXT),
-        stroke_color: NONE,
-        split_number: 4,
-        name_gap: 8.0,
-        min: Some(0.0),
-        max: Some(f32::from(highest)),
-        formatter: Some("{t}".to_owned()),
-        ..YAxisConfig::default()
-    }];
-    chart.series.colors = vec![ACCENT];
-    chart.series.stroke_width = 2.0;
-    chart.series.smooth = false;
-    chart.series.fill = true;
-    chart.series.fill_opacity = Some(0.14);
-    chart.series.symbol = None;
+    let chart = line_chart("Steps", labels, heights, HEIGHT, Some(f32::from(highest)));
     let label = format!("Steps over time: {} from {} to {}. They are listed beside the drawing", entries.len(), day(first), day(last));
     let svg = chart.svg().ok()?;
     let overlay = overlay(&svg, &points);
@@ -83,23 +58,9 @@ fn points(entries: &[TimelineEntry], first: NaiveDate, last: NaiveDate, days_a_p
 
 /// A dot where something was reached, and its name while the pointer is on it.
 fn overlay(svg: &str, points: &[Point]) -> String {
-    let places = line_points(svg);
-    let step = places.get(1).map_or(HEIGHT_AND_WIDTH.1, |(second, _)| second - places[0].0);
-    let mut overlay = String::new();
-    for (point, (x, y)) in points.iter().zip(places).filter(|(point, _)| !point.reached.is_empty()) {
-        let (anchor, text_x) = match x {
-            ..200.0 => ("start", x),
-            520.0.. => ("end", x),
-            _ => ("middle", x),
-        };
-        let text = escape(&format!("{}: {}", short_day(point.day), point.reached.join(", ")));
-        let _ = write!(
-            overlay,
-            r##"<circle cx="{x}" cy="{y}" r="4" fill="#010101"/><g class="chart__point"><rect x="{:.1}" y="0" width="{step:.1}" height="196"/><line x1="{x}" x2="{x}" y1="20" y2="194"/><circle cx="{x}" cy="{y}" r="4"/><text x="{text_x}" y="12" text-anchor="{anchor}">{text}</text></g>"##,
-            x - step / 2.0,
-        );
-    }
-    overlay
+    let text = |point: &Point| (!point.reached.is_empty()).then(|| format!("{}: {}", short_day(point.day), point.reached.join(", ")));
+    let dot = |(x, y, column): (f32, f32, String)| format!(r##"<circle cx="{x}" cy="{y}" r="4" fill="#010101"/>{column}"##);
+    columns(svg, HEIGHT, points.iter().map(text)).into_iter().map(dot).collect()
 }
 
 /// `22 Nov`.

@@ -1,4 +1,4 @@
-//! Steps through the pages of a list.
+//! Steps through the pages of a list: by number, or, where pages are not counted, from the first one on.
 
 use leptos::prelude::*;
 
@@ -24,6 +24,28 @@ pub fn Pager(
             <p class="pager__place">{format!("Page {} of {}, {} in all", count(page), count(pages.max(1)), count(total))}</p>
             {(page > 1).then(|| view! { <ButtonLink href=before>"Back"</ButtonLink> })}
             {(page < pages).then(|| view! { <ButtonLink href=after>"Next"</ButtonLink> })}
+        </nav>
+    }
+    .into_any()
+}
+
+/// Links to the first page, unless that is shown, and to the next one, if there is one; nothing without either.
+#[component]
+pub fn Steps(
+    first: Option<String>,
+    next: Option<String>,
+    /// What the links say: of a list in the order of time by default.
+    #[prop(default = ["Newest", "Older"])]
+    words: [&'static str; 2],
+) -> impl IntoView {
+    if first.is_none() && next.is_none() {
+        return ().into_any();
+    }
+    let [to_first, to_next] = words;
+    view! {
+        <nav class="pager" aria-label="Pages">
+            {first.map(|href| view! { <ButtonLink href>{to_first}</ButtonLink> })}
+            {next.map(|href| view! { <ButtonLink href>{to_next}</ButtonLink> })}
         </nav>
     }
     .into_any()

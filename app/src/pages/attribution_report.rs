@@ -1,11 +1,11 @@
 //! Who took part in the conversions of the whole programme, under eight models. The form is in the URL, and nobody is paid by it.
 
 use leptos::prelude::*;
-use leptos_router::{components::Form, hooks::use_query_map, params::ParamsMap};
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 
 use crate::{
     api::{AttributionReportQuery, find_attribution_report},
-    components::{ButtonLink, ErrorNote, FormField, PageHeader, Panel, SelectField, TableSkeleton},
+    components::{ButtonLink, ErrorNote, FilterBar, FormField, PageHeader, Panel, SelectField, TableSkeleton, choices},
 };
 
 const PATH: &str = "/reports/attribution";
@@ -53,12 +53,8 @@ fn read_query(query: &ParamsMap) -> AttributionReportQuery {
     }
 }
 
-/// A plain GET form: what is chosen stands in the URL.
 #[component]
 fn QueryForm(query: AttributionReportQuery, currencies: Vec<String>) -> impl IntoView {
-    let choices = |choices: &[(&str, &str)]| -> Vec<(String, String)> {
-        choices.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect()
-    };
     let mut codes = currencies;
     if !query.currency.is_empty() && !codes.contains(&query.currency) {
         codes.push(query.currency.clone());
@@ -68,18 +64,17 @@ fn QueryForm(query: AttributionReportQuery, currencies: Vec<String>) -> impl Int
     }
     let codes = codes.into_iter().map(|code| (code.clone(), if code.is_empty() { "The most used".to_owned() } else { code })).collect();
     view! {
-        <Form method="GET" action=PATH attr:class="filter-bar">
+        <FilterBar action=PATH primary=true>
             <FormField name="from" label="From" kind="date" required=true value=query.from/>
             <FormField name="to" label="To (included), UTC" kind="date" required=true value=query.to/>
-            <SelectField name="channel" label="Channels" options=choices(&[("partner", "Partners"), ("site", "Sites")]) value=query.channel/>
+            <SelectField name="channel" label="Channels" options=choices([("partner", "Partners"), ("site", "Sites")]) value=query.channel/>
             <SelectField
                 name="measure"
                 label="Share out"
-                options=choices(&[("conversions", "Conversions"), ("value", "Their value")])
+                options=choices([("conversions", "Conversions"), ("value", "Their value")])
                 value=query.measure
             />
             <SelectField name="currency" label="Values in" options=codes value=query.currency/>
-            <button type="submit" class="button" data-kind="primary">"Show"</button>
-        </Form>
+        </FilterBar>
     }
 }

@@ -1,11 +1,11 @@
 //! Who changed what. The URL holds the filter and the page.
 
 use leptos::prelude::*;
-use leptos_router::{components::Form, hooks::use_query_map, location::Url};
+use leptos_router::{hooks::use_query_map, location::Url};
 
 use crate::{
     api::{AuditList, AuditQuery, list_audit},
-    components::{ButtonLink, EmptyState, ErrorNote, FormField, PageHeader, Panel, SelectField, TableSkeleton},
+    components::{ButtonLink, EmptyState, ErrorNote, FilterBar, FormField, PageHeader, Panel, SelectField, Steps, TableSkeleton, with_all},
 };
 
 #[component]
@@ -46,37 +46,24 @@ fn Listing(list: AuditList, query: AuditQuery) -> impl IntoView {
     } else {
         view! { <div inner_html=list.table></div> }.into_any()
     };
-    let has_pages = newest.is_some() || older.is_some();
     view! {
         <FilterForm query actions=list.actions actors=list.actors/>
         <Panel title="Entries" hint="the newest first, 50 a page" flush=true>
             {body}
-            {has_pages.then(|| view! {
-                <nav class="pager" aria-label="Pages">
-                    {newest.map(|href| view! { <ButtonLink href>"Newest"</ButtonLink> })}
-                    {older.map(|href| view! { <ButtonLink href>"Older"</ButtonLink> })}
-                </nav>
-            })}
+            <Steps first=newest next=older/>
         </Panel>
     }
 }
 
-/// A plain GET form: what is chosen stands in the URL.
 #[component]
 fn FilterForm(query: AuditQuery, actions: Vec<String>, actors: Vec<String>) -> impl IntoView {
     let filtered = query != AuditQuery::default();
-    let choices = |every: &str, values: Vec<String>| {
-        let mut choices = vec![(String::new(), every.to_owned())];
-        choices.extend(values.into_iter().map(|value| (value.clone(), value)));
-        choices
-    };
+    let choices = |all, values: Vec<String>| with_all(all, values.into_iter().map(|value| (value.clone(), value)).collect());
     view! {
-        <Form method="GET" action="/audit" attr:class="filter-bar">
+        <FilterBar action="/audit" filtered>
             <FormField name="search" label="Search" kind="search" value=query.search placeholder="partner, statement, reason"/>
             <SelectField name="action" label="What" options=choices("Everything", actions) value=query.action/>
             <SelectField name="actor" label="Who" options=choices("Everyone", actors) value=query.actor/>
-            <button type="submit" class="button">"Show"</button>
-            {filtered.then(|| view! { <ButtonLink href="/audit" kind="quiet">"Clear"</ButtonLink> })}
-        </Form>
+        </FilterBar>
     }
 }

@@ -1,13 +1,13 @@
 //! Commissions by state, and what operators decide about them. The URL holds filter, sort and page.
 
 use leptos::prelude::*;
-use leptos_router::{components::Form, hooks::use_query_map, location::Url};
+use leptos_router::{hooks::use_query_map, location::Url};
 
 use crate::{
     api::{CommissionList, CommissionQuery, CommissionRow, DecideCommissions, StateSum, list_commissions, list_partners, use_viewer},
     components::{
-        Badge, ButtonLink, DataTable, DoneNotice, EmptyState, ErrorNote, FormError, FormField, LiveIndicator, NumberCell, PageHeader,
-        Pager, Panel, SelectField, Tab, TableSkeleton, Tabs, Time, Tone, about, count, failure,
+        Badge, ButtonLink, DataTable, DoneNotice, EmptyState, ErrorNote, FilterBar, FormError, FormField, LiveIndicator, NumberCell,
+        PageHeader, Pager, Panel, SelectField, Tab, TableSkeleton, Tabs, Time, Tone, about, choices, count, failure, with_all,
     },
 };
 
@@ -73,35 +73,27 @@ pub fn CommissionsPage() -> impl IntoView {
     }
 }
 
-/// A plain GET form: what is chosen stands in the URL.
 #[component]
 fn FilterForm(query: Memo<CommissionQuery>) -> impl IntoView {
     let partners = Resource::new(|| (), |()| list_partners());
-    let sorts = [("", "Newest first"), ("oldest", "Oldest first"), ("due", "Approved next first"), ("largest", "Largest first")];
-    let sorts = sorts.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec();
+    let sorts =
+        || choices([("", "Newest first"), ("oldest", "Oldest first"), ("due", "Approved next first"), ("largest", "Largest first")]);
     view! {
         <Transition>
-            {move || {
-                let sorts = sorts.clone();
-                Suspend::new(async move {
-                    let mut choices = vec![(String::new(), "Every partner".to_owned())];
-                    choices.extend(partners.await.map(|list| list.names).unwrap_or_default());
-                    let chosen = query.get();
-                    let filtered = is_filtered(&chosen);
-                    view! {
-                        <Form method="GET" action="/commissions" attr:class="filter-bar">
-                            <input type="hidden" name="state" value=chosen.state/>
-                            <FormField name="search" label="Conversion" kind="search" value=chosen.search placeholder="the partner's id"/>
-                            <SelectField name="partner" label="Partner" options=choices value=chosen.partner/>
-                            <FormField name="from" label="Happened from" kind="date" value=chosen.from/>
-                            <FormField name="to" label="To (included)" kind="date" value=chosen.to/>
-                            <SelectField name="sort" label="Order" options=sorts value=chosen.sort/>
-                            <button type="submit" class="button">"Show"</button>
-                            {filtered.then(|| view! { <ButtonLink href="/commissions" kind="quiet">"Clear"</ButtonLink> })}
-                        </Form>
-                    }
-                })
-            }}
+            {move || Suspend::new(async move {
+                let partners = partners.await.map(|list| list.names).unwrap_or_default();
+                let chosen = query.get();
+                view! {
+                    <FilterBar action="/commissions" filtered=is_filtered(&chosen)>
+                        <input type="hidden" name="state" value=chosen.state/>
+                        <FormField name="search" label="Conversion" kind="search" value=chosen.search placeholder="the partner's id"/>
+                        <SelectField name="partner" label="Partner" options=with_all("Every partner", partners) value=chosen.partner/>
+                        <FormField name="from" label="Happened from" kind="date" value=chosen.from/>
+                        <FormField name="to" label="To (included)" kind="date" value=chosen.to/>
+                        <SelectField name="sort" label="Order" options=sorts() value=chosen.sort/>
+                    </FilterBar>
+                }
+            })}
         </Transition>
     }
 }

@@ -1,11 +1,13 @@
 //! All conversions under a filter. The URL holds the filter, the order and the page, and the CSV file takes the same.
 
 use leptos::prelude::*;
-use leptos_router::{components::Form, hooks::use_query_map, params::ParamsMap};
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 
 use crate::{
     api::{ConversionList, ConversionQuery, list_conversions, list_partners},
-    components::{ButtonLink, ErrorNote, FormField, LiveIndicator, PageHeader, Panel, SelectField, TableSkeleton},
+    components::{
+        ButtonLink, ErrorNote, FilterBar, FormField, LiveIndicator, PageHeader, Panel, SelectField, Steps, TableSkeleton, choices, with_all,
+    },
 };
 
 #[component]
@@ -74,19 +76,13 @@ pub fn Lines(list: ConversionList, path: &'static str, query: ParamsMap) -> impl
         query.replace("after", next);
         format!("{path}{}", query.to_query_string())
     });
-    let paged = !is_first_page || next.is_some();
+    let first = (!is_first_page).then(|| format!("{path}{}", first.to_query_string()));
     view! {
         <div inner_html=list.table></div>
-        {paged.then(|| view! {
-            <nav class="pager" aria-label="Pages">
-                {(!is_first_page).then(|| view! { <ButtonLink href=format!("{path}{}", first.to_query_string())>"First page"</ButtonLink> })}
-                {next.map(|href| view! { <ButtonLink href>"Next page"</ButtonLink> })}
-            </nav>
-        })}
+        <Steps first next words=["First page", "Next page"]/>
     }
 }
 
-/// A plain GET form: what is chosen stands in the URL.
 #[component]
 fn FilterForm(asked: Memo<ConversionQuery>) -> impl IntoView {
     let partners = Resource::new(|| (), |()| list_partners());
@@ -95,9 +91,8 @@ fn FilterForm(asked: Memo<ConversionQuery>) -> impl IntoView {
             {move || Suspend::new(async move {
                 let partners = partners.await.map(|list| list.names).unwrap_or_default();
                 let chosen = asked.get();
-                let filtered = chosen != ConversionQuery::default();
                 view! {
-                    <Form method="GET" action="/conversions" attr:class="filter-bar">
+                    <FilterBar action="/conversions" filtered={chosen != ConversionQuery::default()}>
                         <FormField name="search" label="Search" kind="search" value=chosen.search placeholder="id, code or customer"/>
                         <SelectField name="partner" label="Partner" options=with_all("Every partner", partners) value=chosen.partner/>
                         <SelectField name="state" label="State" options=states() value=chosen.state/>
@@ -106,21 +101,11 @@ fn FilterForm(asked: Memo<ConversionQuery>) -> impl IntoView {
                         <FormField name="from" label="From" kind="date" value=chosen.from/>
                         <FormField name="to" label="To (included)" kind="date" value=chosen.to/>
                         <SelectField name="sort" label="Order" options=orders() value=chosen.sort/>
-                        <button type="submit" class="button">"Show"</button>
-                        {filtered.then(|| view! { <ButtonLink href="/conversions" kind="quiet">"Clear"</ButtonLink> })}
-                    </Form>
+                    </FilterBar>
                 }
             })}
         </Transition>
     }
-}
-
-pub fn with_all(all: &str, choices: Vec<(String, String)>) -> Vec<(String, String)> {
-    std::iter::once((String::new(), all.to_owned())).chain(choices).collect()
-}
-
-fn choices<const N: usize>(choices: [(&str, &str); N]) -> Vec<(String, String)> {
-    choices.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec()
 }
 
 fn states() -> Vec<(String, String)> {

@@ -1,13 +1,13 @@
 //! The webhooks that came in and what became of them. The URL holds the filter and the page.
 
 use leptos::prelude::*;
-use leptos_router::{components::Form, hooks::use_query_map};
+use leptos_router::hooks::use_query_map;
 
 use crate::{
     api::{Delivery, DeliveryList, ReplayDeadDeliveries, ReplayDelivery, list_deliveries, list_partners, use_viewer},
     components::{
-        ButtonLink, DataTable, DoneNotice, EmptyState, ErrorNote, FormError, LiveIndicator, NumberCell, PageHeader, Panel, SelectField,
-        StateBadge, SubmitButton, TableSkeleton, Time, count, failure,
+        ButtonLink, DataTable, DoneNotice, EmptyState, ErrorNote, FilterBar, FormError, LiveIndicator, NumberCell, PageHeader, Panel,
+        SelectField, StateBadge, Steps, SubmitButton, TableSkeleton, Time, choices, count, failure, with_all,
     },
 };
 
@@ -75,7 +75,7 @@ pub fn DeliveriesPage() -> impl IntoView {
                         Ok(list) => view! { <DeliveryTable list filter=filter.get() replay may_operate=may_operate.get()/> }.into_any(),
                         Err(error) => view! {
                             <ErrorNote error/>
-                            <p class="deliveries__pages"><ButtonLink href="/deliveries">"Show all deliveries"</ButtonLink></p>
+                            <p class="pager"><ButtonLink href="/deliveries">"Show all deliveries"</ButtonLink></p>
                         }
                         .into_any(),
                     }
@@ -86,35 +86,29 @@ pub fn DeliveriesPage() -> impl IntoView {
     }
 }
 
-/// A plain GET form: what is chosen stands in the URL.
 #[component]
 fn FilterForm(filter: Memo<Filter>) -> impl IntoView {
     let partners = Resource::new(|| (), |()| list_partners());
     let states = || {
-        let states = [
+        choices([
             ("", "Every state"),
             ("received", "Received"),
             ("processed", "Processed"),
             ("ignored", "Ignored"),
             ("retrying", "Retrying"),
             ("dead", "Given up"),
-        ];
-        states.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec()
+        ])
     };
     view! {
         <Transition>
             {move || Suspend::new(async move {
-                let mut choices = vec![(String::new(), "Every partner".to_owned())];
-                choices.extend(partners.await.map(|list| list.names).unwrap_or_default());
+                let partners = partners.await.map(|list| list.names).unwrap_or_default();
                 let chosen = filter.get();
-                let filtered = !chosen.is_empty();
                 view! {
-                    <Form method="GET" action="/deliveries" attr:class="deliveries__filter">
+                    <FilterBar action="/deliveries" filtered=!chosen.is_empty()>
                         <SelectField name="state" label="State" options=states() value=chosen.state/>
-                        <SelectField name="partner" label="Partner" options=choices value=chosen.partner/>
-                        <button type="submit" class="button">"Show"</button>
-                        {filtered.then(|| view! { <ButtonLink href="/deliveries" kind="quiet">"Clear"</ButtonLink> })}
-                    </Form>
+                        <SelectField name="partner" label="Partner" options=with_all("Every partner", partners) value=chosen.partner/>
+                    </FilterBar>
                 }
             })}
         </Transition>
@@ -146,10 +140,7 @@ fn DeliveryTable(list: DeliveryList, filter: Filter, replay: ServerAction<Replay
         >
             {rows}
         </DataTable>
-        <nav class="deliveries__pages" aria-label="Pages">
-            {(!is_first_page).then(|| view! { <ButtonLink href=filter.newest()>"Newest"</ButtonLink> })}
-            {older.map(|href| view! { <ButtonLink href>"Older"</ButtonLink> })}
-        </nav>
+        <Steps first=(!is_first_page).then(|| filter.newest()) next=older/>
     }
     .into_any()
 }

@@ -5,7 +5,7 @@ use leptos_router::hooks::use_query_map;
 
 use crate::{
     api::{ImportList, list_imports, list_partners, use_viewer},
-    components::{ButtonLink, ErrorNote, FormField, LiveIndicator, Notice, PageHeader, Panel, SelectField, TableSkeleton, Tone},
+    components::{ButtonLink, ErrorNote, FormField, LiveIndicator, Notice, PageHeader, Panel, SelectField, Steps, TableSkeleton, Tone},
 };
 
 #[component]
@@ -67,9 +67,6 @@ fn UploadForm() -> impl IntoView {
 fn ImportTable(list: ImportList, is_first_page: bool) -> impl IntoView {
     view! {
         <div inner_html=list.table></div>
-        <nav class="deliveries__pages" aria-label="Pages">
-            {(!is_first_page).then(|| view! { <ButtonLink href="/imports">"Newest"</ButtonLink> })}
-            {list.next.map(|next| view! { <ButtonLink href=format!("/imports?before={next}")>"Older"</ButtonLink> })}
-        </nav>
+        <Steps first=(!is_first_page).then(|| "/imports".to_owned()) next=list.next.map(|next| format!("/imports?before={next}"))/>
     }
 }

@@ -5,7 +5,7 @@ use leptos_router::hooks::use_query_map;
 
 use crate::{
     api::{SiteList, list_sites, use_viewer},
-    components::{ButtonLink, ErrorNote, FormField, Notice, PageHeader, Panel, TableSkeleton, Tone},
+    components::{ButtonLink, ErrorNote, FormField, Notice, PageHeader, Panel, Steps, TableSkeleton, Tone},
 };
 
 #[component]
@@ -63,9 +63,6 @@ fn AddSite(open: bool) -> impl IntoView {
 fn SiteTable(list: SiteList, is_first_page: bool) -> impl IntoView {
     view! {
         <div inner_html=list.table></div>
-        <nav class="deliveries__pages" aria-label="Pages">
-            {(!is_first_page).then(|| view! { <ButtonLink href="/sites">"Newest"</ButtonLink> })}
-            {list.next.map(|next| view! { <ButtonLink href=format!("/sites?before={next}")>"Older"</ButtonLink> })}
-        </nav>
+        <Steps first=(!is_first_page).then(|| "/sites".to_owned()) next=list.next.map(|next| format!("/sites?before={next}"))/>
     }
 }

@@ -1,13 +1,13 @@
 //! Monthly statements, and the form that closes a month. The URL holds month, partner and page.
 
 use leptos::prelude::*;
-use leptos_router::{components::Form, hooks::use_query_map, location::Url};
+use leptos_router::{hooks::use_query_map, location::Url};
 
 use crate::{
     api::{IssueStatements, MonthDraft, StatementList, list_partners, list_statements, use_viewer},
     components::{
-        ButtonLink, DoneNotice, ErrorNote, FormError, FormField, LiveIndicator, Notice, PageHeader, Pager, Panel, SelectField,
-        SubmitButton, TableSkeleton, Tone, failure,
+        ButtonLink, DoneNotice, ErrorNote, FilterBar, FormError, FormField, LiveIndicator, Notice, PageHeader, Pager, Panel, SelectField,
+        SubmitButton, TableSkeleton, Tone, failure, with_all,
     },
 };
 
@@ -56,24 +56,19 @@ pub fn StatementsPage() -> impl IntoView {
     }
 }
 
-/// A plain GET form: what is chosen stands in the URL.
 #[component]
 fn FilterForm(filter: Memo<Filter>) -> impl IntoView {
     let partners = Resource::new(|| (), |()| list_partners());
     view! {
         <Transition>
             {move || Suspend::new(async move {
-                let mut choices = vec![(String::new(), "Every partner".to_owned())];
-                choices.extend(partners.await.map(|list| list.names).unwrap_or_default());
+                let partners = partners.await.map(|list| list.names).unwrap_or_default();
                 let chosen = filter.get();
-                let filtered = chosen != Filter::default();
                 view! {
-                    <Form method="GET" action="/statements" attr:class="filter-bar">
+                    <FilterBar action="/statements" filtered={chosen != Filter::default()}>
                         <FormField name="month" label="Month" kind="month" value=chosen.month placeholder="2026-11"/>
-                        <SelectField name="partner" label="Partner" options=choices value=chosen.partner/>
-                        <button type="submit" class="button">"Show"</button>
-                        {filtered.then(|| view! { <ButtonLink href="/statements" kind="quiet">"Clear"</ButtonLink> })}
-                    </Form>
+                        <SelectField name="partner" label="Partner" options=with_all("Every partner", partners) value=chosen.partner/>
+                    </FilterBar>
                 }
             })}
         </Transition>

@@ -1,11 +1,14 @@
 //! The verification queue and all successes. The URL holds filter, search and page.
 
 use leptos::prelude::*;
-use leptos_router::{components::Form, hooks::use_query_map, location::Url};
+use leptos_router::{hooks::use_query_map, location::Url};
 
 use crate::{
     api::{SuccessList, SuccessQuery, SuccessQueue, list_partners, list_successes, list_waiting_successes},
-    components::{ButtonLink, EmptyState, ErrorNote, FormField, LiveIndicator, PageHeader, Panel, SelectField, TableSkeleton, count},
+    components::{
+        ButtonLink, EmptyState, ErrorNote, FilterBar, FormField, LiveIndicator, PageHeader, Panel, SelectField, Steps, TableSkeleton,
+        choices, count, with_all,
+    },
 };
 
 /// The list's address under a query, without its page.
@@ -61,7 +64,7 @@ pub fn SuccessesPage() -> impl IntoView {
                         Ok(list) => view! { <List list query=query.get() partners/> }.into_any(),
                         Err(error) => view! {
                             <ErrorNote error/>
-                            <p class="deliveries__pages"><ButtonLink href="/successes">"Show all successes"</ButtonLink></p>
+                            <p class="pager"><ButtonLink href="/successes">"Show all successes"</ButtonLink></p>
                         }
                         .into_any(),
                     }
@@ -102,10 +105,7 @@ fn List(list: SuccessList, query: SuccessQuery, partners: Vec<(String, String)>)
             } else {
                 view! { <div inner_html=table></div> }.into_any()
             }}
-            <nav class="deliveries__pages" aria-label="Pages">
-                {(!first_page).then(|| view! { <ButtonLink href=here>"Newest"</ButtonLink> })}
-                {older.map(|href| view! { <ButtonLink href>"Older"</ButtonLink> })}
-            </nav>
+            <Steps first=(!first_page).then_some(here) next=older/>
         </div>
     }
 }
@@ -125,25 +125,17 @@ fn NothingFound(filtered: bool) -> impl IntoView {
     }
 }
 
-/// A plain GET form: what is chosen stands in the URL.
 #[component]
 fn FilterForm(query: SuccessQuery, partners: Vec<(String, String)>, metrics: Vec<(String, String)>) -> impl IntoView {
     let filtered = is_filtered(&query);
-    let states = [("", "Every state"), ("unverified", "Unverified"), ("verified", "Verified"), ("rejected", "Rejected")];
-    let states = states.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec();
-    let mut partner_choices = vec![(String::new(), "Every partner".to_owned())];
-    partner_choices.extend(partners);
-    let mut metric_choices = vec![(String::new(), "Every metric".to_owned())];
-    metric_choices.extend(metrics);
+    let states = choices([("", "Every state"), ("unverified", "Unverified"), ("verified", "Verified"), ("rejected", "Rejected")]);
     let SuccessQuery { state, partner, metric, search, .. } = query;
     view! {
-        <Form method="GET" action="/successes" attr:class="deliveries__filter">
+        <FilterBar action="/successes" filtered>
             <SelectField name="state" label="State" options=states value=state/>
-            <SelectField name="partner" label="Partner" options=partner_choices value=partner/>
-            <SelectField name="metric" label="Metric" options=metric_choices value=metric/>
+            <SelectField name="partner" label="Partner" options=with_all("Every partner", partners) value=partner/>
+            <SelectField name="metric" label="Metric" options=with_all("Every metric", metrics) value=metric/>
             <FormField name="search" label="Search" kind="search" value=search placeholder="External id, referral code, developer"/>
-            <button type="submit" class="button">"Show"</button>
-            {filtered.then(|| view! { <ButtonLink href="/successes" kind="quiet">"Clear"</ButtonLink> })}
-        </Form>
+        </FilterBar>
     }
 }

@@ -1,12 +1,14 @@
 //! The conversions that earn nothing yet: no click claims them, they are refused, or a rate is missing. The URL holds the filter.
 
 use leptos::prelude::*;
-use leptos_router::{components::Form, hooks::use_query_map};
+use leptos_router::hooks::use_query_map;
 
-use super::conversions::{Lines, read_query, with_all};
+use super::conversions::{Lines, read_query};
 use crate::{
     api::{ConversionQuery, list_partners, list_unattributed},
-    components::{ButtonLink, ErrorNote, FormField, LiveIndicator, PageHeader, Panel, SelectField, TableSkeleton},
+    components::{
+        ButtonLink, ErrorNote, FilterBar, FormField, LiveIndicator, PageHeader, Panel, SelectField, TableSkeleton, choices, with_all,
+    },
 };
 
 const PATH: &str = "/conversions/unattributed";
@@ -45,29 +47,25 @@ pub fn UnattributedPage() -> impl IntoView {
 fn FilterForm(asked: Memo<ConversionQuery>) -> impl IntoView {
     let partners = Resource::new(|| (), |()| list_partners());
     let states = || {
-        let states = [
+        choices([
             ("", "Every reason"),
             ("unattributed", "No click yet"),
             ("expired", "The window has closed"),
             ("refused", "Refused"),
             ("held", "Waits for an exchange rate"),
-        ];
-        states.map(|(value, label)| (value.to_owned(), label.to_owned())).to_vec()
+        ])
     };
     view! {
         <Transition>
             {move || Suspend::new(async move {
                 let partners = partners.await.map(|list| list.names).unwrap_or_default();
                 let chosen = asked.get();
-                let filtered = chosen != ConversionQuery::default();
                 view! {
-                    <Form method="GET" action=PATH attr:class="filter-bar">
+                    <FilterBar action=PATH filtered={chosen != ConversionQuery::default()}>
                         <FormField name="search" label="Search" kind="search" value=chosen.search placeholder="id, code or customer"/>
                         <SelectField name="partner" label="Partner" options=with_all("Every partner", partners) value=chosen.partner/>
                         <SelectField name="state" label="Why" options=states() value=chosen.state/>
-                        <button type="submit" class="button">"Show"</button>
-                        {filtered.then(|| view! { <ButtonLink href=PATH kind="quiet">"Clear"</ButtonLink> })}
-                    </Form>
+                    </FilterBar>
                 }
             })}
         </Transition>

@@ -2,12 +2,11 @@
 
 use domain::attribution::Model;
 use leptos::prelude::*;
-use leptos_router::{components::Form, hooks::use_query_map, params::ParamsMap};
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 
-use super::conversions::with_all;
 use crate::{
     api::{WhatIfAnswer, WhatIfQuery, list_partners, start_what_if, what_if},
-    components::{ButtonLink, ErrorNote, FormField, PageHeader, Panel, SelectField, TableSkeleton},
+    components::{ButtonLink, ErrorNote, FilterBar, FormField, PageHeader, Panel, SelectField, TableSkeleton, with_all},
 };
 
 #[component]
@@ -63,15 +62,14 @@ fn PolicyForm(asked: Memo<WhatIfQuery>) -> impl IntoView {
                 match start.await {
                     Err(error) => view! { <ErrorNote error/> }.into_any(),
                     Ok(start) => view! {
-                        <Form method="GET" action="/attribution/what-if" attr:class="filter-bar">
+                        <FilterBar action="/attribution/what-if" submit="Compare" primary=true>
                             <SelectField name="partner" label="Partner" options=with_all("Every partner", partners) value=start.partner/>
                             <SelectField name="model" label="Model" options=models() value=start.model/>
                             <FormField name="window_hours" label="Window, hours" inputmode="numeric" required=true value=start.window_hours/>
                             <FormField name="minimum_seconds" label="Minimum, seconds" inputmode="numeric" required=true value=start.minimum_seconds/>
                             <FormField name="from" label="From" kind="date" required=true value=start.from/>
                             <FormField name="to" label="To (included)" kind="date" required=true value=start.to/>
-                            <button type="submit" class="button" data-kind="primary">"Compare"</button>
-                        </Form>
+                        </FilterBar>
                     }
                     .into_any(),
                 }

@@ -151,7 +151,7 @@ fn Value(value: Money, reversed_minor: i64) -> impl IntoView {
 }
 
 /// One word for where a conversion stands: the commission's state once there is one.
-fn state_of(state: ConversionState, commission: Option<&str>) -> (Tone, String) {
+pub(super) fn state_of(state: ConversionState, commission: Option<&str>) -> (Tone, String) {
     match (state, commission) {
         (ConversionState::Unattributed, _) => (Tone::Warning, "unattributed".to_owned()),
         (ConversionState::Expired, _) => (Tone::Neutral, "expired".to_owned()),

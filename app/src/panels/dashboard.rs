@@ -2,12 +2,11 @@
 
 use domain::{
     Currency, Money,
-    conversion::ConversionState,
     dashboard::{Bucket, Compared, Counts, Health, Metrics, PartnerFigures, Point, Range, Ratio, RecentConversion},
 };
 use leptos::prelude::*;
 
-use super::html;
+use super::{conversion::state_of, html};
 use crate::{
     api::{Chart, Dashboard},
     charts,
@@ -193,7 +192,7 @@ fn RecentConversions(conversions: Vec<RecentConversion>) -> impl IntoView {
 
 #[component]
 fn ConversionRow(conversion: RecentConversion) -> impl IntoView {
-    let (tone, state) = state_of(&conversion);
+    let (tone, state) = state_of(conversion.state, conversion.commission_state.as_deref());
     let site = match conversion.site {
         Some((id, name)) => view! { <a href=format!("/sites/{id}")>{name}</a> }.into_any(),
         None => view! { <span class="muted">"–"</span> }.into_any(),
@@ -208,25 +207,6 @@ fn ConversionRow(conversion: RecentConversion) -> impl IntoView {
             <td data-label="State"><Badge tone title=conversion.state_reason.unwrap_or_default()>{state}</Badge></td>
             <td data-label="Matched by" class="muted">{conversion.matched_by.map_or_else(|| "–".to_owned(), |by| by.replace('_', " "))}</td>
         </tr>
-    }
-}
-
-/// One word for where a conversion stands: the commission's state once there is one.
-fn state_of(conversion: &RecentConversion) -> (Tone, String) {
-    match (conversion.state, conversion.commission_state.as_deref()) {
-        (ConversionState::Unattributed, _) => (Tone::Warning, "unattributed".to_owned()),
-        (ConversionState::Expired, _) => (Tone::Neutral, "expired".to_owned()),
-        (ConversionState::Refused, _) => (Tone::Bad, "refused".to_owned()),
-        (ConversionState::Held, _) => (Tone::Warning, "held".to_owned()),
-        (ConversionState::Attributed, None) => (Tone::Accent, "attributed".to_owned()),
-        (ConversionState::Attributed, Some(state)) => {
-            let tone = match state {
-                "approved" | "invoiced" | "paid" => Tone::Good,
-                "reversed" => Tone::Bad,
-                _ => Tone::Accent,
-            };
-            (tone, state.to_owned())
-        }
     }
 }
 

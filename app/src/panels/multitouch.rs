@@ -3,11 +3,11 @@
 use domain::{
     Money,
     money::group_thousands,
-    multitouch::{CHANNELS_MAX, Credits},
+    multitouch::{CHANNELS_MAX, Model},
 };
 use engine::multitouch::{By, Channel, Commission, MultitouchReport};
 use leptos::prelude::*;
-use rust_decimal::{Decimal, prelude::FromPrimitive};
+use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use super::html;
 use crate::{
@@ -20,40 +20,42 @@ const LINES_MAX: usize = 100;
 /// Channels of the chart.
 const BARS_MAX: usize = 6;
 
-/// A model: its name, its credits, and in plain words what it says.
-struct Model {
-    name: &'static str,
-    of: fn(&Credits) -> f64,
-    says: &'static str,
+/// The head of a model's column.
+fn column(model: Model) -> &'static str {
+    match model {
+        Model::First => "#First",
+        Model::Last => "#Last",
+        Model::Linear => "#Linear",
+        Model::Position => "#40/20/40",
+        Model::TimeDecayByStep => "#Time decay",
+        Model::MarkovWithNulls => "#Markov",
+        Model::MarkovWithoutNulls => "#Markov, converted",
+        Model::Shapley => "#Shapley",
+    }
 }
 
-const MODELS: [Model; 8] = [
-    Model { name: "First", of: |credits| credits.first, says: "Where people came from: all goes to the first click of a path." },
-    Model { name: "Last", of: |credits| credits.last, says: "What closed the sale: all goes to the last click before the conversion." },
-    Model { name: "Linear", of: |credits| credits.linear, says: "Every click of a path gets the same." },
-    Model {
-        name: "40/20/40",
-        of: |credits| credits.position,
-        says: "40 % to the first click, 40 % to the last, 20 % shared by those between; half each if there are two.",
-    },
-    Model { name: "Time decay", of: |credits| credits.time_decay_by_step, says: "Each step further from the end gets half as much." },
-    Model {
-        name: "Markov",
-        of: |credits| credits.markov_with_nulls,
-        says: "How many conversions would be missing without the channel, reckoned from all paths, with those that led to nothing, too. \
-               Scaled so that all channels together make all conversions.",
-    },
-    Model {
-        name: "Markov, converted",
-        of: |credits| credits.markov_without_nulls,
-        says: "The same, from the paths that ended in a conversion alone.",
-    },
-    Model {
-        name: "Shapley",
-        of: |credits| credits.shapley,
-        says: "A fair division of joint work: what a channel adds on average to any group of others. Order and repeats do not count.",
-    },
-];
+fn title(model: Model) -> &'static str {
+    column(model).trim_start_matches('#')
+}
+
+/// In plain words what a model says.
+fn meaning(model: Model) -> &'static str {
+    match model {
+        Model::First => "Where people came from: all goes to the first click of a path.",
+        Model::Last => "What closed the sale: all goes to the last click before the conversion.",
+        Model::Linear => "Every click of a path gets the same.",
+        Model::Position => "40 % to the first click, 40 % to the last, 20 % shared by those between; half each if there are two.",
+        Model::TimeDecayByStep => "Each step further from the end gets half as much.",
+        Model::MarkovWithNulls => {
+            "How many conversions would be missing without the channel, reckoned from all paths, with those that led to nothing, too. \
+             Scaled so that all channels together make all conversions."
+        }
+        Model::MarkovWithoutNulls => "The same, from the paths that ended in a conversion alone.",
+        Model::Shapley => {
+            "A fair division of joint work: what a channel adds on average to any group of others. Order and repeats do not count."
+        }
+    }
+}
 
 /// The whole report; `file` is where it can be downloaded.
 pub fn attribution_report(report: MultitouchReport, by_value: bool, file: String) -> String {
@@ -124,41 +126,32 @@ fn folded_note(report: &MultitouchReport) -> Option<String> {
 struct Shown {
     channels: Vec<Channel>,
     by: By,
-    /// The currency of the values; none if conversions are shown.
+    /// All of it; none if conversions are shown.
     value: Option<Money>,
-    total: f64,
+    conversions: f64,
 }
 
 impl Shown {
     fn new(report: &MultitouchReport, by_value: bool) -> Self {
-        let value = by_value.then_some(report.value);
-        // The models all share out the same total; it is read from one of them, since it is a sum already.
-        let total = report.channels.iter().map(|channel| credits(channel, by_value).last).sum();
-        Self { channels: report.channels.clone(), by: report.by, value, total }
-    }
-
-    fn credits<'c>(&self, channel: &'c Channel) -> &'c Credits {
-        credits(channel, self.value.is_some())
+        // The models all share out the same conversions; their number is read from one of them, since it is a sum already.
+        let conversions = report.channels.iter().map(|channel| channel.conversions.last).sum();
+        Self { channels: report.channels.clone(), by: report.by, value: by_value.then_some(report.value), conversions }
     }
 
     /// 0 to 1; nothing of nothing.
-    fn share(&self, amount: f64) -> Option<f64> {
-        (self.total > 0.0).then(|| amount / self.total)
-    }
-
-    fn amount(&self, amount: f64) -> String {
+    fn share(&self, channel: &Channel, model: Model) -> Option<f64> {
         match self.value {
-            Some(value) => {
-                let minor = Decimal::from_f64(amount).unwrap_or_default().round();
-                Money::new(i64::try_from(minor).unwrap_or_default(), value.currency).to_string()
-            }
-            None => two_digits(amount),
+            Some(value) => Decimal::from(*channel.value_minor.of(model)).checked_div(Decimal::from(value.amount_minor))?.to_f64(),
+            None => (self.conversions > 0.0).then(|| channel.conversions.of(model) / self.conversions),
         }
     }
-}
 
-fn credits(channel: &Channel, by_value: bool) -> &Credits {
-    if by_value { &channel.value_minor } else { &channel.conversions }
+    fn amount(&self, channel: &Channel, model: Model) -> String {
+        match self.value {
+            Some(value) => Money::new(*channel.value_minor.of(model), value.currency).to_string(),
+            None => two_digits(*channel.conversions.of(model)),
+        }
+    }
 }
 
 /// The largest channels under four of the models, with a key to the colours.
@@ -168,9 +161,8 @@ fn chart(shown: &Shown) -> AnyView {
         .iter()
         .take(BARS_MAX)
         .map(|channel| {
-            let credits = shown.credits(channel);
-            let parts = [credits.first, credits.last, credits.markov_with_nulls, credits.shapley];
-            (channel.name.clone(), parts.map(|part| shown.share(part).unwrap_or_default()))
+            let models = [Model::First, Model::Last, Model::MarkovWithNulls, Model::Shapley];
+            (channel.name.clone(), models.map(|model| shown.share(channel, model).unwrap_or_default()))
         })
         .collect();
     let Some(drawing) = charts::models(&bars) else {
@@ -198,7 +190,7 @@ fn chart(shown: &Shown) -> AnyView {
 
 #[component]
 fn Meanings() -> impl IntoView {
-    let meanings = MODELS.into_iter().map(|model| view! { <div><dt>{model.name}</dt><dd>{model.says}</dd></div> }).collect_view();
+    let meanings = Model::ALL.map(|model| view! { <div><dt>{title(model)}</dt><dd>{meaning(model)}</dd></div> });
     view! {
         <dl class="models__meanings">
             {meanings}
@@ -232,7 +224,7 @@ fn NothingToShare(had_clicks: bool) -> impl IntoView {
 fn ChannelTable(shown: Shown) -> impl IntoView {
     let hidden = shown.channels.len().saturating_sub(LINES_MAX);
     let mut columns = vec!["Channel", "#Clicks"];
-    columns.extend(["#First", "#Last", "#Linear", "#40/20/40", "#Time decay", "#Markov", "#Markov, converted", "#Shapley"]);
+    columns.extend(Model::ALL.map(column));
     columns.extend(["#Removal", "#Per order", "#Commission"]);
     let caption = if shown.value.is_some() { "Value by channel under each model" } else { "Conversions by channel under each model" };
     let rows = shown.channels.iter().take(LINES_MAX).map(|channel| line(&shown, channel)).collect_view();
@@ -243,7 +235,6 @@ fn ChannelTable(shown: Shown) -> impl IntoView {
 }
 
 fn line(shown: &Shown, channel: &Channel) -> AnyView {
-    let credits = *shown.credits(channel);
     let href = match shown.by {
         By::Partner => format!("/partners/{}", channel.key),
         By::Site => format!("/sites/{}", channel.key),
@@ -251,15 +242,14 @@ fn line(shown: &Shown, channel: &Channel) -> AnyView {
     let name = channel.name.clone();
     let who = if channel.is_rest { view! { <Badge>{name}</Badge> }.into_any() } else { view! { <a href=href>{name}</a> }.into_any() };
     let cell = |model: Model| {
-        let amount = (model.of)(&credits);
-        let (share, amount) = (percent(shown.share(amount)), shown.amount(amount));
+        let (share, amount) = (percent(shown.share(channel, model)), shown.amount(channel, model));
         view! {
-            <NumberCell label=model.name>
+            <NumberCell label=title(model)>
                 <span class="two-lines"><span>{share}</span><span class="muted">{amount}</span></span>
             </NumberCell>
         }
     };
-    let cells = MODELS.into_iter().map(cell).collect_view();
+    let cells = Model::ALL.map(cell);
     let money = |commission: &Commission| {
         let (booked, paid) = (commission.booked.to_string(), commission.paid.to_string());
         view! { <span>{booked}</span><span class="muted">{paid}" paid"</span> }
@@ -340,29 +330,19 @@ fn number(figure: usize) -> String {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use domain::{Currency, dashboard::Period};
+    use domain::{Currency, dashboard::Period, multitouch::Credits};
     use engine::multitouch::LeftOut;
 
     use super::*;
 
-    fn channel(key: &str, conversions: f64, value_minor: f64) -> Channel {
-        let all = |amount: f64| Credits {
-            first: amount,
-            last: amount,
-            linear: amount,
-            position: amount,
-            time_decay_by_step: amount,
-            markov_with_nulls: amount,
-            markov_without_nulls: amount,
-            shapley: amount,
-        };
+    fn channel(key: &str, conversions: f64, value_minor: i64) -> Channel {
         Channel {
             key: key.to_owned(),
             name: key.to_uppercase(),
             is_rest: false,
             clicks: 1_234,
-            conversions: all(conversions),
-            value_minor: all(value_minor),
+            conversions: Credits::each(|_| conversions),
+            value_minor: Credits::each(|_| value_minor),
             removal_effect_with_nulls: 0.5,
             removal_effect_without_nulls: 0.25,
             per_order: Decimal::ONE,
@@ -380,7 +360,7 @@ mod tests {
             paths: 2,
             conversions: if channels.is_empty() { 0 } else { 4 },
             nulls: 3,
-            value: Money::new(10_000, Currency::USD),
+            value: Money::new(channels.iter().map(|channel| channel.value_minor.last).sum(), Currency::USD),
             currencies: vec![("EUR".parse().unwrap(), 1), (Currency::USD, 3)],
             left_out: LeftOut { unattributed: 7, reversed: 0, without_click: 0 },
             folded: 0,
@@ -390,7 +370,7 @@ mod tests {
 
     #[test]
     fn shares_stand_with_their_amounts_their_period_and_their_number() {
-        let two = || report(vec![channel("acme", 3.0, 2_500.0), channel("brio", 1.0, 7_500.0)]);
+        let two = || report(vec![channel("acme", 3.0, 2_500), channel("brio", 1.0, 7_500)]);
         let page = attribution_report(two(), false, "/file".to_owned());
         for part in
             ["75.0 %", "3.00", "1,234", "$15.00", "conversions: n = 4, paths without one: n = 3; 1 Nov 2026", "1 in EUR", "pays nobody"]
@@ -413,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_value_of_nothing_has_no_shares() {
-        let page = attribution_report(report(vec![channel("acme", 4.0, 0.0)]), true, String::new());
+        let page = attribution_report(report(vec![channel("acme", 4.0, 0)]), true, String::new());
         assert!(page.contains("No value to compare") && !page.contains("NaN"), "{page}");
     }
 

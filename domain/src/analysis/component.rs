@@ -41,6 +41,23 @@ pub enum ProjectKind {
 }
 
 impl ProjectKind {
+    pub const ALL: [Self; 14] = [
+        Self::FullStackApp,
+        Self::ApiService,
+        Self::SinglePageApp,
+        Self::StaticSite,
+        Self::MobileApp,
+        Self::DesktopApp,
+        Self::CommandLineTool,
+        Self::Library,
+        Self::DesignSystem,
+        Self::DataProject,
+        Self::Infrastructure,
+        Self::Worker,
+        Self::Functions,
+        Self::Unknown,
+    ];
+
     /// Somebody has to run it somewhere.
     pub fn is_deployed(self) -> bool {
         matches!(self, Self::FullStackApp | Self::ApiService | Self::SinglePageApp | Self::StaticSite | Self::Worker)

@@ -26,6 +26,9 @@ const NEWEST_WEIGHT: i128 = 10_i128.pow(24);
 /// Digits of a share that [`split_minor`] looks at: as many as the largest amount leaves room for in 128 bits.
 const SPLIT_DIGITS: u32 = 18;
 
+/// Units that [`split_units`] takes: with [`SPLIT_DIGITS`] more digits they still fit in 128 bits.
+pub const UNITS_MAX: i128 = 10_i128.pow(20);
+
 /// A touch that can be put in order: equal times are decided by the id.
 pub trait Touched {
     type Id: Ord;
@@ -75,12 +78,21 @@ pub fn shares<T: Touched>(model: Model, journey: &[&T], converted_at: DateTime<U
 /// Shares are read to 18 digits after the point, one below 0 as 0 and one above 1 as 1; if all are zero, the first part takes all.
 /// No shares: no parts.
 pub fn split_minor(amount_minor: i64, shares: &[Decimal]) -> Vec<i64> {
+    let parts = split_units(i128::from(amount_minor), shares);
+    parts.into_iter().map(|part| i64::try_from(part).expect("a part is no larger than the whole")).collect()
+}
+
+/// As [`split_minor`], for amounts in a smaller unit.
+///
+/// # Panics
+/// If there are more than [`UNITS_MAX`] units on either side of 0.
+pub fn split_units(units: i128, shares: &[Decimal]) -> Vec<i128> {
+    assert!(units.abs() <= UNITS_MAX, "{units} units are more than can be split exactly");
     let scale = Decimal::from(10_u64.pow(SPLIT_DIGITS));
     let weight = |share: &Decimal| (share.clamp(&Decimal::ZERO, &Decimal::ONE).round_dp(SPLIT_DIGITS) * scale).to_u128().unwrap_or(0);
     let weights: Vec<u128> = shares.iter().map(weight).collect();
-    let parts = apportion(u128::from(amount_minor.unsigned_abs()), &weights);
-    let sign = i128::from(amount_minor.signum());
-    parts.into_iter().map(|part| i64::try_from(sign * signed(part)).expect("a part is no larger than the whole")).collect()
+    let parts = apportion(units.unsigned_abs(), &weights);
+    parts.into_iter().map(|part| units.signum() * signed(part)).collect()
 }
 
 /// Splits `total` in proportion to `weights`, by largest remainder (Hamilton's method), exactly. `total × weight` must fit in 128 bits.
@@ -100,7 +112,7 @@ fn apportion(total: u128, weights: &[u128]) -> Vec<u128> {
 }
 
 fn signed(part: u128) -> i128 {
-    i128::try_from(part).expect("a part is no larger than its total, which has 64 bits")
+    i128::try_from(part).expect("a part is no larger than its total, which is far below 2^127")
 }
 
 /// All weight at one index.

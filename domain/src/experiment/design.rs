@@ -277,9 +277,33 @@ impl Payload {
     }
 }
 
+impl ExclusionGroup {
+    /// Whether no unit is in both parts. Parts of different groups are dealt independently, so that they may share units.
+    pub fn is_apart_from(&self, other: &Self) -> bool {
+        self.name == other.name && (self.end <= other.start || other.end <= self.start)
+    }
+}
+
 impl Design {
     pub fn weights(&self) -> Vec<f64> {
         self.variants.iter().map(|variant| variant.weight).collect()
+    }
+
+    /// Whether some unit could get both, and both would change the same of what it sees.
+    pub fn collides(&self, other: &Self) -> bool {
+        fn meet<T: Ord>(a: &BTreeSet<T>, b: &BTreeSet<T>) -> bool {
+            a.is_empty() || b.is_empty() || !a.is_disjoint(b)
+        }
+        let are_apart = self.exclusion_group.as_ref().zip(other.exclusion_group.as_ref()).is_some_and(|(a, b)| a.is_apart_from(b));
+        let is_over = |first: &Self, second: &Self| first.ends_at.zip(second.starts_at).is_some_and(|(end, start)| end <= start);
+        let (a, b) = (&self.eligibility, &other.eligibility);
+        self.kind == other.kind
+            && !are_apart
+            && !is_over(self, other)
+            && !is_over(other, self)
+            && meet(&a.partner_ids, &b.partner_ids)
+            && meet(&a.site_ids, &b.site_ids)
+            && meet(&a.segments, &b.segments)
     }
 
     /// Everything that is wrong with it; a design with faults can be kept as a draft but not started.

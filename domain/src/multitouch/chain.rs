@@ -10,7 +10,7 @@
 //! All channels in turn are left over by halving: eliminate one half, go on within the other, and the other way round. That takes
 //! 7/9 n³ multiplications for n channels instead of n⁴/3.
 
-use super::{Steps, Sum};
+use super::{Part, Steps, Sum};
 
 /// Columns before those of the states. A value is carried along with its conversions, and is no way out of a state.
 const CONVERSION: usize = 0;
@@ -39,20 +39,20 @@ impl Chain {
             }
             sums[state][CONVERSION].add(path.conversions);
             sums[state][NULL].add(nulls);
-            sums[state][VALUE].add(path.value);
+            sums[state][VALUE].add(path.value_weight);
         }
         let rows = sums.into_iter().map(|row| row.into_iter().map(Sum::total).collect()).collect();
         Self { channels: (0..channels).collect(), rows }
     }
 
     /// By channel: conversions that pass through it, and their value.
-    pub(super) fn conversions_through_each(self) -> Vec<(f64, f64)> {
-        let mut through = vec![(0.0, 0.0); self.channels.len()];
+    pub(super) fn conversions_through_each(self) -> Vec<Part> {
+        let mut through = vec![Part::default(); self.channels.len()];
         self.leave_each(&mut through);
         through
     }
 
-    fn leave_each(self, through: &mut [(f64, f64)]) {
+    fn leave_each(self, through: &mut [Part]) {
         match self.channels.as_slice() {
             [] => {}
             [channel] => through[*channel] = self.through_the_only_one(),
@@ -95,10 +95,13 @@ impl Chain {
         }
     }
 
-    fn through_the_only_one(&self) -> (f64, f64) {
+    fn through_the_only_one(&self) -> Part {
         let entering = self.rows[0][START + 1];
         let channel = &self.rows[1];
+        if entering <= 0.0 {
+            return Part::default();
+        }
         let out = channel[CONVERSION] + channel[NULL];
-        if entering > 0.0 { (entering * (channel[CONVERSION] / out), entering * (channel[VALUE] / out)) } else { (0.0, 0.0) }
+        Part { conversions: entering * (channel[CONVERSION] / out), value: entering * (channel[VALUE] / out) }
     }
 }

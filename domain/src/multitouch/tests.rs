@@ -22,8 +22,16 @@ fn float(number: &Exact) -> f64 {
     scaled.parse::<f64>().unwrap() / 1e15
 }
 
-fn path(text: &str, conversions: f64, value: f64, nulls: f64) -> Path {
-    Path { channels: text.split(" > ").map(str::to_owned).collect(), conversions, value, nulls }
+/// As many digits of an amount as an oracle's 1e-9 needs.
+const DIGITS: u32 = 12;
+
+fn exact_decimal(number: Decimal) -> Exact {
+    Exact::new(number.mantissa().into(), 10_i128.pow(number.scale()).into())
+}
+
+/// The value is in cents.
+fn path(text: &str, conversions: f64, cents: i64, nulls: f64) -> Path {
+    Path { channels: text.split(" > ").map(str::to_owned).collect(), conversions, value: Decimal::new(cents, 2), nulls }
 }
 
 fn names(paths: &[Path]) -> Vec<String> {
@@ -52,7 +60,7 @@ fn worth_without(paths: &[Path], removed: Option<&str>, with_nulls: bool) -> [Ex
         }
         leaving[from] += &weight;
         ends[from][0] += exact(path.conversions);
-        ends[from][1] += exact(path.value);
+        ends[from][1] += exact_decimal(path.value);
     }
     // (I - Q) x = r for both ends at once; a state that nobody leaves is never entered.
     let mut rows: Vec<Vec<Exact>> = (0..size)
@@ -82,8 +90,8 @@ fn worth_without(paths: &[Path], removed: Option<&str>, with_nulls: bool) -> [Ex
 
 /// (removal effect on conversions, credit in conversions, credit in value) by channel.
 fn markov_oracle(paths: &[Path], with_nulls: bool) -> Vec<[f64; 3]> {
-    let total = |count: fn(&Path) -> f64| paths.iter().map(|path| exact(count(path))).sum::<Exact>();
-    let totals = [total(|path| path.conversions), total(|path| path.value)];
+    let total = |count: fn(&Path) -> Exact| paths.iter().map(count).sum::<Exact>();
+    let totals = [total(|path| exact(path.conversions)), total(|path| exact_decimal(path.value))];
     let whole = worth_without(paths, None, with_nulls);
     let effects: Vec<[Exact; 2]> = names(paths)
         .iter()
@@ -114,12 +122,16 @@ fn shapley_oracle(size: u32, worth: impl Fn(u32) -> Exact) -> Vec<f64> {
     (0..size).map(value).collect()
 }
 
+fn assert_near_amount(found: Decimal, expected: f64) {
+    assert_near(found.to_f64().unwrap(), expected);
+}
+
 fn assert_near(found: f64, expected: f64) {
     assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{found} should be {expected}");
 }
 
 fn assert_equals_the_oracles(paths: &[Path]) {
-    let report = report(paths).unwrap();
+    let report = report(paths, DIGITS).unwrap();
     let names = names(paths);
     assert_eq!(report.channels.iter().map(|channel| channel.channel.as_str()).collect::<Vec<_>>(), names);
 
@@ -127,23 +139,21 @@ fn assert_equals_the_oracles(paths: &[Path]) {
     for (channel, (with_nulls, without_nulls)) in report.channels.iter().zip(with_nulls.iter().zip(&without_nulls)) {
         assert_near(channel.removal_effect_with_nulls, with_nulls[0]);
         assert_near(channel.conversions.markov_with_nulls, with_nulls[1]);
-        assert_near(channel.value.markov_with_nulls, with_nulls[2]);
+        assert_near_amount(channel.value.markov_with_nulls, with_nulls[2]);
         assert_near(channel.removal_effect_without_nulls, without_nulls[0]);
         assert_near(channel.conversions.markov_without_nulls, without_nulls[1]);
-        assert_near(channel.value.markov_without_nulls, without_nulls[2]);
+        assert_near_amount(channel.value.markov_without_nulls, without_nulls[2]);
     }
 
     let bit = |name: &String| 1_u32 << names.iter().position(|other| other == name).unwrap();
     let within = |path: &Path, coalition: u32| path.channels.iter().all(|name| coalition & bit(name) != 0);
-    let worth = |coalition, count: fn(&Path) -> f64| {
-        paths.iter().filter(|path| within(path, coalition)).map(|path| exact(count(path))).sum::<Exact>()
-    };
+    let worth = |coalition, count: fn(&Path) -> Exact| paths.iter().filter(|path| within(path, coalition)).map(count).sum::<Exact>();
     let size = u32::try_from(names.len()).unwrap();
-    let conversions = shapley_oracle(size, |coalition| worth(coalition, |path| path.conversions));
-    let value = shapley_oracle(size, |coalition| worth(coalition, |path| path.value));
+    let conversions = shapley_oracle(size, |coalition| worth(coalition, |path| exact(path.conversions)));
+    let value = shapley_oracle(size, |coalition| worth(coalition, |path| exact_decimal(path.value)));
     for (channel, (conversions, value)) in report.channels.iter().zip(conversions.into_iter().zip(value)) {
         assert_near(channel.conversions.shapley, conversions);
-        assert_near(channel.value.shapley, value);
+        assert_near_amount(channel.value.shapley, value);
     }
 
     // By step, from the definitions: the part of a step at `place` of `length`.
@@ -178,10 +188,10 @@ fn ratio(numerator: usize, denominator: usize) -> Exact {
 
 fn paths() -> impl Strategy<Value = Vec<Path>> {
     let step = prop::sample::select(vec!["a", "b", "c", "d", "e", "f"]);
-    let counts = (0..500_u32, 0..100_000_u32, 0..500_u32);
+    let counts = (0..500_u32, 0..100_000_i64, 0..500_u32);
     let a_path = (prop::collection::vec(step, 1..9), counts).prop_map(|(steps, (conversions, cents, nulls))| {
-        let value = if conversions == 0 { 0.0 } else { f64::from(cents) / 100.0 };
-        path(&steps.join(" > "), f64::from(conversions), value, f64::from(nulls))
+        let cents = if conversions == 0 { 0 } else { cents };
+        path(&steps.join(" > "), f64::from(conversions), cents, f64::from(nulls))
     });
     prop::collection::vec(a_path, 1..25)
 }
@@ -196,33 +206,38 @@ proptest! {
 
     #[test]
     fn every_model_shares_out_all_conversions_and_all_value(paths in paths()) {
-        let report = report(&paths).unwrap();
-        let models: [fn(&Credits) -> f64; 8] = [
-            |credits| credits.first,
-            |credits| credits.last,
-            |credits| credits.linear,
-            |credits| credits.position,
-            |credits| credits.time_decay_by_step,
-            |credits| credits.markov_with_nulls,
-            |credits| credits.markov_without_nulls,
-            |credits| credits.shapley,
-        ];
-        for model in models {
-            assert_near(report.channels.iter().map(|channel| model(&channel.conversions)).sum(), report.conversions);
-            assert_near(report.channels.iter().map(|channel| model(&channel.value)).sum(), report.value);
+        let report = report(&paths, DIGITS).unwrap();
+        for model in Model::ALL {
+            assert_near(report.channels.iter().map(|channel| *channel.conversions.of(model)).sum(), report.conversions);
+            let amounts: Decimal = report.channels.iter().map(|channel| channel.value.of(model)).sum();
+            prop_assert_eq!(amounts, report.value, "to the last digit");
+        }
+    }
+
+    #[test]
+    fn in_whole_units_the_amounts_still_sum_to_the_value_and_are_less_than_one_off(paths in paths()) {
+        let paths: Vec<Path> = paths.into_iter().map(|path| Path { value: path.value.trunc(), ..path }).collect();
+        let (whole, fine) = (report(&paths, 0).unwrap(), report(&paths, DIGITS).unwrap());
+        for model in Model::ALL {
+            let amounts: Decimal = whole.channels.iter().map(|channel| channel.value.of(model)).sum();
+            prop_assert_eq!(amounts, whole.value);
+            for (whole, fine) in whole.channels.iter().zip(&fine.channels) {
+                prop_assert!(whole.value.of(model).fract().is_zero());
+                prop_assert!((whole.value.of(model) - fine.value.of(model)).abs() < Decimal::ONE);
+            }
         }
     }
 
     #[test]
     fn the_order_of_paths_and_a_row_in_two_parts_change_nothing(paths in paths()) {
         let halves = paths.iter().rev().map(|path| Path {
-            conversions: path.conversions / 2.0, value: path.value / 2.0, nulls: path.nulls / 2.0, ..path.clone()
+            conversions: path.conversions / 2.0, value: path.value / Decimal::TWO, nulls: path.nulls / 2.0, ..path.clone()
         });
         let split: Vec<Path> = halves.clone().chain(halves).collect();
-        for (whole, split) in report(&paths).unwrap().channels.iter().zip(report(&split).unwrap().channels) {
+        for (whole, split) in report(&paths, DIGITS).unwrap().channels.iter().zip(report(&split, DIGITS).unwrap().channels) {
             assert_near(split.conversions.markov_with_nulls, whole.conversions.markov_with_nulls);
             assert_near(split.conversions.time_decay_by_step, whole.conversions.time_decay_by_step);
-            assert_near(split.value.shapley, whole.value.shapley);
+            assert_near_amount(split.value.shapley, whole.value.shapley.to_f64().unwrap());
         }
     }
 }
@@ -230,15 +245,15 @@ proptest! {
 #[test]
 fn the_example_of_anderl_and_others_comes_out() {
     // C1 > C2 > C3 converts, C1 and C2 > C3 do not: removal effects .5, 1 and 1 before scaling.
-    let paths = [path("C1 > C2 > C3", 1.0, 100.0, 0.0), path("C1", 0.0, 0.0, 1.0), path("C2 > C3", 0.0, 0.0, 1.0)];
-    let report = report(&paths).unwrap();
+    let paths = [path("C1 > C2 > C3", 1.0, 10_000, 0.0), path("C1", 0.0, 0, 1.0), path("C2 > C3", 0.0, 0, 1.0)];
+    let report = report(&paths, DIGITS).unwrap();
     let effects: Vec<f64> = report.channels.iter().map(|channel| channel.removal_effect_with_nulls).collect();
     [0.5, 1.0, 1.0].into_iter().zip(effects).for_each(|(expected, found)| assert_near(found, expected));
     [0.2, 0.4, 0.4]
         .into_iter()
         .zip(&report.channels)
         .for_each(|(expected, found)| assert_near(found.conversions.markov_with_nulls, expected));
-    assert_near(report.channels[0].value.markov_with_nulls, 20.0);
+    assert_near_amount(report.channels[0].value.markov_with_nulls, 20.0);
     assert_equals_the_oracles(&paths);
 }
 
@@ -246,16 +261,16 @@ fn the_example_of_anderl_and_others_comes_out() {
 fn journeys_that_go_in_circles_for_very_long_stay_exact() {
     let circle = vec!["a > b > c"; 300].join(" > ");
     let paths =
-        [path(&circle, 0.0, 0.0, 1e9), path("a > b", 3.0, 5.0, 1e12), path("c > d > c > a", 1.0, 7.0, 1.0), path("d", 1.0, 1.0, 1e-3)];
-    for (channel, oracle) in report(&paths).unwrap().channels.iter().zip(markov_oracle(&paths, true)) {
+        [path(&circle, 0.0, 0, 1e9), path("a > b", 3.0, 500, 1e12), path("c > d > c > a", 1.0, 700, 1.0), path("d", 1.0, 100, 1e-3)];
+    for (channel, oracle) in report(&paths, DIGITS).unwrap().channels.iter().zip(markov_oracle(&paths, true)) {
         assert!((channel.conversions.markov_with_nulls - oracle[1]).abs() < 1e-14 * 5.0, "{channel:?} should have {oracle:?}");
     }
 }
 
 #[test]
 fn hundreds_of_channels_need_no_enumeration() {
-    let paths: Vec<Path> = (0..400).map(|index| path(&format!("c{index} > c{} > end", index / 2), 2.0, 1.0, 3.0)).collect();
-    let report = report(&paths).unwrap();
+    let paths: Vec<Path> = (0..400).map(|index| path(&format!("c{index} > c{} > end", index / 2), 2.0, 100, 3.0)).collect();
+    let report = report(&paths, DIGITS).unwrap();
     assert_eq!(report.channels.len(), 401);
     let end = report.channels.last().unwrap();
     assert_eq!(end.channel, "end");
@@ -266,36 +281,38 @@ fn hundreds_of_channels_need_no_enumeration() {
 
 #[test]
 fn without_conversions_all_credits_are_zero() {
-    let report = report(&[path("a > b", 0.0, 0.0, 9.0)]).unwrap();
+    let report = report(&[path("a > b", 0.0, 0, 9.0)], DIGITS).unwrap();
     assert!(report.channels.iter().all(|channel| channel.conversions == Credits::default() && channel.value == Credits::default()));
-    assert_eq!(super::report(&[]).unwrap().channels, []);
+    assert_eq!(super::report(&[], DIGITS).unwrap().channels, []);
 }
 
 #[test]
 fn a_channel_nobody_counted_gets_nothing() {
-    let report = report(&[path("a > b", 1.0, 2.0, 0.0), path("ghost > a", 0.0, 0.0, 0.0)]).unwrap();
+    let report = report(&[path("a > b", 1.0, 200, 0.0), path("ghost > a", 0.0, 0, 0.0)], DIGITS).unwrap();
     assert_eq!(report.channels[2].conversions, Credits::default());
     assert_near(report.channels[0].removal_effect_with_nulls, 1.0);
 }
 
 #[test]
 fn very_long_paths_decay_to_nothing_without_an_error() {
-    let report = report(&[path(&vec!["a"; 3_000].join(" > "), 1.0, 1.0, 0.0), path("b > a", 0.0, 0.0, 1.0)]).unwrap();
+    let report = report(&[path(&vec!["a"; 3_000].join(" > "), 1.0, 100, 0.0), path("b > a", 0.0, 0, 1.0)], DIGITS).unwrap();
     assert_near(report.channels[0].conversions.time_decay_by_step, 1.0);
 }
 
 #[test]
 fn what_cannot_be_is_refused_and_names_its_field() {
     let refused = |path: Path| {
-        let refused = report(&[path]).unwrap_err();
+        let refused = report(&[path], DIGITS).unwrap_err();
         (refused.field(), refused.to_string())
     };
-    assert_eq!(refused(Path { channels: vec![], ..path("a", 1.0, 1.0, 1.0) }).0, Field::Channels);
-    assert_eq!(refused(path("a >  > b", 1.0, 1.0, 1.0)).0, Field::Channels);
-    assert_eq!(refused(path("a", -1.0, 0.0, 0.0)), (Field::Conversions, "`-1` is not a number from 0 up".to_owned()));
-    assert_eq!(refused(path("a", 1.0, f64::NAN, 0.0)).0, Field::Value);
-    assert_eq!(refused(path("a", 1.0, 0.0, f64::INFINITY)).0, Field::Nulls);
-    assert_eq!(refused(path("a", 0.0, 3.0, 1.0)), (Field::Value, "a value of `3` without a conversion".to_owned()));
-    let many: Vec<Path> = (0..=CHANNELS_MAX).map(|index| path(&format!("c{index}"), 1.0, 0.0, 0.0)).collect();
-    assert_eq!(report(&many), Err(Refused::TooManyChannels { found: CHANNELS_MAX + 1 }));
+    assert_eq!(refused(Path { channels: vec![], ..path("a", 1.0, 100, 1.0) }).0, Field::Channels);
+    assert_eq!(refused(path("a >  > b", 1.0, 100, 1.0)).0, Field::Channels);
+    assert_eq!(refused(path("a", -1.0, 0, 0.0)), (Field::Conversions, "`-1` is not a number from 0 up".to_owned()));
+    assert_eq!(refused(path("a", f64::NAN, 0, 0.0)).0, Field::Conversions);
+    assert_eq!(refused(path("a", 1.0, -250, 0.0)), (Field::Value, "`-2.50` is not a number from 0 up".to_owned()));
+    assert_eq!(refused(path("a", 1.0, 0, f64::INFINITY)).0, Field::Nulls);
+    assert_eq!(refused(path("a", 0.0, 300, 1.0)), (Field::Value, "a value of `3.00` without a conversion".to_owned()));
+    assert_eq!(refused(Path { value: Decimal::MAX, ..path("a", 1.0, 0, 0.0) }).0, Field::Value);
+    let many: Vec<Path> = (0..=CHANNELS_MAX).map(|index| path(&format!("c{index}"), 1.0, 0, 0.0)).collect();
+    assert_eq!(report(&many, DIGITS), Err(Refused::TooManyChannels { found: CHANNELS_MAX + 1 }));
 }

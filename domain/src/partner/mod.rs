@@ -38,6 +38,19 @@ pub enum IntegrationKind {
     SdkIntegration,
 }
 
+impl IntegrationKind {
+    pub const ALL: [Self; 4] = [Self::DeepLink, Self::ApiRedirect, Self::EmbedWidget, Self::SdkIntegration];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DeepLink => "deep_link",
+            Self::ApiRedirect => "api_redirect",
+            Self::EmbedWidget => "embed_widget",
+            Self::SdkIntegration => "sdk_integration",
+        }
+    }
+}
+
 /// One way to bring a developer to the partner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Currency, PartnerId, RecommendationId, SiteId,
     analysis::{Analysis, Evidence},
+    experiment::WidgetLayout,
     money::round_minor,
     partner::{IntegrationKind, Partner, TermsValues},
 };
@@ -97,6 +98,19 @@ pub struct Recommendations {
     pub model_version: String,
     /// Best first.
     pub offers: Vec<LinkedOffer>,
+    /// How the widget lays them out, unless the page says so itself.
+    pub layout: Option<WidgetLayout>,
+    /// The variants that shaped this answer.
+    pub variants: Vec<ShownVariant>,
+    /// A test deals by visitor: the widget may keep the visitor's random id.
+    pub keeps_visitor: bool,
+}
+
+/// A test and the variant of it that an answer shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownVariant {
+    pub experiment: String,
+    pub variant: String,
 }
 
 /// An offer with the link that counts the click: `/r/{alias}?rid={recommendation_id}`.
@@ -113,6 +127,9 @@ pub struct LinkedOffer {
 pub struct VisitorRecommendations {
     pub recommendation_id: RecommendationId,
     pub offers: Vec<VisitorOffer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<WidgetLayout>,
+    pub keeps_visitor: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,7 +170,12 @@ impl Recommendations {
             urgency: offer.urgency,
             down_ranked: offer.down_ranked.clone(),
         });
-        VisitorRecommendations { recommendation_id: self.recommendation_id, offers: offers.collect() }
+        VisitorRecommendations {
+            recommendation_id: self.recommendation_id,
+            offers: offers.collect(),
+            layout: self.layout,
+            keeps_visitor: self.keeps_visitor,
+        }
     }
 }
 

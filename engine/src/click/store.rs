@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{Click, DRAIN_PAUSE, Durability};
-use crate::{Engine, Result, attribution};
+use crate::{Engine, Result, attribution, experiment::credit};
 
 /// The stream that holds clicks while Postgres is away.
 const FALLBACK: &str = "clicks:fallback";
@@ -35,6 +35,8 @@ pub struct Store {
     redis: ConnectionManager,
     shard: i16,
     postgres_away: AtomicBool,
+    /// To the experiments, for clicks that are in Postgres.
+    pub handover: credit::Handover,
 }
 
 /// What the attribution cache holds under `attribution:{partner}:{code}:{session}`.
@@ -68,7 +70,7 @@ fn set_cached(click: &Click) -> Option<redis::Cmd> {
 
 impl Store {
     pub fn new(db: PgPool, redis: ConnectionManager, shard: i16) -> Self {
-        Self { db, redis, shard, postgres_away: AtomicBool::new(false) }
+        Self { db, redis, shard, postgres_away: AtomicBool::new(false), handover: credit::Handover::default() }
     }
 
     pub fn postgres_is_away(&self) -> bool {
@@ -84,6 +86,9 @@ impl Store {
             clicks[index].counted = false;
         }
         let (_, durability) = tokio::join!(self.cache(&clicks, &begun), self.make_durable(writer, &clicks));
+        if durability == Durability::Postgres {
+            self.handover.give(&clicks);
+        }
         durability
     }
 
@@ -251,9 +256,11 @@ impl Store {
         Ok(())
     }
 
-    /// Inserts clicks that come late, and maybe again, and has conversions looked at again that they may claim.
+    /// Inserts clicks that come late, and maybe again, credits them to experiments, and has conversions looked at again that they may claim.
     pub(crate) async fn insert_late(&self, engine: &Engine, clicks: &[Click]) -> Result<()> {
         self.insert_again(clicks).await?;
+        let counted: Vec<_> = clicks.iter().filter_map(credit::CountedClick::of).collect();
+        credit::credit_clicks(engine, &counted).await?;
         attribution::reconsider_clicks(engine, clicks).await
     }
 

@@ -3,25 +3,10 @@
 use domain::{
     Money,
     export::{csv, guard_cell},
-    multitouch::Credits,
+    multitouch::Model,
 };
-use rust_decimal::{Decimal, prelude::FromPrimitive};
 
 use super::{Channel, MultitouchReport};
-
-/// Reads one model's credits.
-type Read = fn(&Credits) -> f64;
-
-const MODELS: [(&str, Read); 8] = [
-    ("first", |credits| credits.first),
-    ("last", |credits| credits.last),
-    ("linear", |credits| credits.linear),
-    ("position", |credits| credits.position),
-    ("time_decay_by_step", |credits| credits.time_decay_by_step),
-    ("markov_with_nulls", |credits| credits.markov_with_nulls),
-    ("markov_without_nulls", |credits| credits.markov_without_nulls),
-    ("shapley", |credits| credits.shapley),
-];
 
 /// The report as CSV. The first lines say what it is, of which period and how many; every line has the same number of cells.
 /// Conversions have six digits after the point, values the digits of their currency.
@@ -52,8 +37,8 @@ pub fn to_csv(report: &MultitouchReport) -> String {
 
 fn header(report: &MultitouchReport) -> Vec<String> {
     let mut header = vec![report.by.name().to_owned(), "name".to_owned(), "clicks".to_owned()];
-    header.extend(MODELS.map(|(name, _)| format!("conversions_{name}")));
-    header.extend(MODELS.map(|(name, _)| format!("value_{name}")));
+    header.extend(Model::ALL.map(|model| format!("conversions_{}", model.name())));
+    header.extend(Model::ALL.map(|model| format!("value_{}", model.name())));
     header.extend(["removal_effect_with_nulls", "removal_effect_without_nulls", "per_order_conversions"].map(str::to_owned));
     header.extend(["per_order_commission", "per_order_commission_paid"].map(str::to_owned));
     header
@@ -61,8 +46,9 @@ fn header(report: &MultitouchReport) -> Vec<String> {
 
 fn line(channel: &Channel, report: &MultitouchReport) -> Vec<String> {
     let mut line = vec![guard_cell(&channel.key), guard_cell(&channel.name), channel.clicks.to_string()];
-    line.extend(MODELS.map(|(_, part)| six_digits(part(&channel.conversions))));
-    line.extend(MODELS.map(|(_, part)| amount(part(&channel.value_minor), report)));
+    let amount = |minor: i64| Money::new(minor, report.value.currency).to_decimal().to_string();
+    line.extend(Model::ALL.map(|model| six_digits(*channel.conversions.of(model))));
+    line.extend(Model::ALL.map(|model| amount(*channel.value_minor.of(model))));
     line.extend([channel.removal_effect_with_nulls, channel.removal_effect_without_nulls].map(six_digits));
     line.push(channel.per_order.to_string());
     let monies = |of: fn(&super::Commission) -> Money| {
@@ -75,11 +61,4 @@ fn line(channel: &Channel, report: &MultitouchReport) -> Vec<String> {
 
 fn six_digits(number: f64) -> String {
     format!("{number:.6}")
-}
-
-/// Whole minor units, as a decimal number.
-fn amount(minor: f64, report: &MultitouchReport) -> String {
-    let places = report.value.currency.exponent();
-    let mut amount = Decimal::from_f64(minor).unwrap_or_default().round();
-    amount.set_scale(places).map_or_else(|_| amount.to_string(), |()| amount.to_string())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 /// A step of somebody's path. Who and what are numbers, from 0 without gaps.
 #[derive(Clone, Copy, Debug)]
@@ -58,11 +59,11 @@ pub(super) struct Tally {
 
 impl Tally {
     pub fn row(self, path: &[u32], names: &[String]) -> domain::multitouch::Path {
-        let number = |count: usize| super::float(i64::try_from(count).unwrap_or(i64::MAX));
+        let number = |count: usize| Decimal::from(count).to_f64().unwrap_or_default();
         domain::multitouch::Path {
             channels: path.iter().map(|channel| names[*channel as usize].clone()).collect(),
             conversions: number(self.conversions),
-            value: super::float(self.value_minor),
+            value: Decimal::from(self.value_minor),
             nulls: number(self.nulls),
         }
     }

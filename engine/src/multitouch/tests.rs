@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use domain::auth::Principal;
+use chrono::TimeDelta;
+use domain::{auth::Principal, multitouch::Model};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -185,7 +186,10 @@ async fn a_small_programme_gives_what_was_computed_by_hand(db: PgPool) {
     assert_credits(&railway.conversions, [1.0, 3.0, 2.0, 2.0, 7.0 * thirds, 1.8, 1.8, 2.0]);
     assert_credits(&supabase.conversions, [2.0, 0.0, 1.0, 1.0, 2.0 * thirds, 1.2, 1.2, 1.0]);
     assert!(close(supabase.removal_effect_with_nulls, 2.0 * thirds) && close(railway.removal_effect_with_nulls, 1.0));
-    assert!(close(supabase.value_minor.linear, 7_500.0) && close(supabase.value_minor.shapley, 7_500.0));
+    assert_eq!((supabase.value_minor.linear, supabase.value_minor.shapley), (7_500, 7_500));
+    for model in Model::ALL {
+        assert_eq!(railway.value_minor.of(model) + supabase.value_minor.of(model), 15_000, "{model:?}");
+    }
 
     assert_eq!((railway.per_order, supabase.per_order), (Decimal::ONE, Decimal::ZERO), "last touch pays");
     let usd = |minor| Money::new(minor, Currency::USD);

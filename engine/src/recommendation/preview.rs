@@ -2,8 +2,8 @@
 
 use domain::{SiteId, auth::Principal, recommendation::LinkedOffer};
 
-use super::ranked;
-use crate::{Engine, Error, Result};
+use super::{Asker, analysed, tailored::tailor};
+use crate::{Engine, Error, Result, experiment};
 
 /// Ranks the active partners for a site and logs nothing; the links carry no recommendation.
 ///
@@ -13,6 +13,8 @@ pub async fn preview(engine: &Engine, who: &Principal, site_id: SiteId) -> Resul
     if !who.may_read() {
         return Err(Error::Unauthenticated);
     }
-    let ranked = ranked(engine, site_id).await?;
-    Ok(ranked.offers.iter().map(|(offer, alias)| LinkedOffer { offer: offer.clone(), link: format!("/r/{alias}") }).collect())
+    let site = analysed(engine, site_id).await?;
+    let running = experiment::current(engine).await?;
+    let tailored = tailor(engine, &running, site_id, &site, &Asker { may_read: true, ..Asker::default() }).await?;
+    Ok(tailored.offers.into_iter().map(|tailored| LinkedOffer { link: format!("/r/{}", tailored.alias), offer: tailored.offer }).collect())
 }

@@ -31,7 +31,7 @@ fn ids(names: &[&str]) -> Vec<PartnerId> {
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_site_is_offered_every_partner_with_links_that_lead_to_it(db: PgPool) {
     let (engine, site) = fixture(db.clone()).await;
-    let answer = for_site(&engine, site.site_id).await.unwrap();
+    let answer = for_site(&engine, site.site_id, &Asker::default()).await.unwrap();
     assert_eq!((answer.offers.len(), answer.model_version.as_str()), (3, "prior-1"));
     for LinkedOffer { offer, link } in &answer.offers {
         let alias = &site.links.iter().find(|link| link.partner_id == offer.partner_id).unwrap().alias;
@@ -53,7 +53,8 @@ async fn a_site_is_offered_every_partner_with_links_that_lead_to_it(db: PgPool) 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn each_answer_is_a_recommendation_of_its_own(db: PgPool) {
     let (engine, site) = fixture(db.clone()).await;
-    let (first, second) = tokio::join!(for_site(&engine, site.site_id), for_site(&engine, site.site_id));
+    let asker = Asker::default();
+    let (first, second) = tokio::join!(for_site(&engine, site.site_id, &asker), for_site(&engine, site.site_id, &asker));
     assert_ne!(first.unwrap().recommendation_id, second.unwrap().recommendation_id);
     let logged: i64 = sqlx::query_scalar("select count(*) from recommendations").fetch_one(&db).await.unwrap();
     assert_eq!(logged, 2);
@@ -64,14 +65,14 @@ async fn a_partner_that_is_switched_off_or_has_no_terms_is_not_offered(db: PgPoo
     let (engine, site) = fixture(db.clone()).await;
     sqlx::query("update partners set active = false where partner_id = 'figma'").execute(&db).await.unwrap();
     sqlx::query("delete from partner_terms where partner_id = 'railway'").execute(&db).await.unwrap();
-    let answer = for_site(&engine, site.site_id).await.unwrap();
+    let answer = for_site(&engine, site.site_id, &Asker::default()).await.unwrap();
     assert_eq!(answer.offers.iter().map(|linked| linked.offer.partner_id.as_str()).collect::<Vec<_>>(), ["supabase"]);
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn an_impression_counts_once_however_often_it_is_reported(db: PgPool) {
     let (engine, site) = fixture(db.clone()).await;
-    let answer = for_site(&engine, site.site_id).await.unwrap();
+    let answer = for_site(&engine, site.site_id, &Asker::default()).await.unwrap();
     let id = answer.recommendation_id;
     assert_eq!(record_impressions(&engine, id, &ids(&["supabase", "railway", "supabase"])).await.unwrap(), 2);
     assert_eq!(record_impressions(&engine, id, &ids(&["railway", "figma"])).await.unwrap(), 1);
@@ -86,20 +87,20 @@ async fn an_impression_counts_once_however_often_it_is_reported(db: PgPool) {
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn an_unknown_recommendation_or_partner_is_refused_and_nothing_is_noted(db: PgPool) {
     let (engine, site) = fixture(db.clone()).await;
-    let id = for_site(&engine, site.site_id).await.unwrap().recommendation_id;
+    let id = for_site(&engine, site.site_id, &Asker::default()).await.unwrap().recommendation_id;
     let error = record_impressions(&engine, id, &ids(&["supabase", "stranger"])).await.unwrap_err();
     assert!(matches!(&error, Error::Invalid { reason, .. } if reason.contains("`stranger`")), "{error}");
     assert!(matches!(record_impressions(&engine, engine.new_id(), &ids(&["supabase"])).await, Err(Error::NotFound { .. })));
     assert!(matches!(record_impressions(&engine, RecommendationId(Uuid::nil()), &ids(&["supabase"])).await, Err(Error::NotFound { .. })));
     assert_eq!(impressions_counted(&db).await, 0);
-    assert!(matches!(for_site(&engine, engine.new_id()).await, Err(Error::NotFound { .. })));
+    assert!(matches!(for_site(&engine, engine.new_id(), &Asker::default()).await, Err(Error::NotFound { .. })));
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_site_without_analysis_has_no_recommendations_yet(db: PgPool) {
     let (engine, site) = fixture(db.clone()).await;
     sqlx::query("update sites set analysis = null").execute(&db).await.unwrap();
-    assert!(matches!(for_site(&engine, site.site_id).await, Err(Error::Conflict(_))));
+    assert!(matches!(for_site(&engine, site.site_id, &Asker::default()).await, Err(Error::Conflict(_))));
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
@@ -109,7 +110,7 @@ async fn history_moves_the_expectation_in_the_payout_currency_alone(db: PgPool) 
         let found = answer.offers.iter().find(|linked| linked.offer.partner_id.as_str() == "supabase").unwrap();
         found.offer.expected_revenue_minor
     };
-    let before = for_site(&engine, site.site_id).await.unwrap();
+    let before = for_site(&engine, site.site_id, &Asker::default()).await.unwrap();
     for (currency, value) in [("USD", 10_000_000_i64), ("JPY", 900_000_000)] {
         sqlx::query("insert into hourly_money (hour, partner_id, currency, shard, value_minor) values (date_trunc('hour', now()), 'supabase', $1, 0, $2)")
             .bind(currency)
@@ -122,9 +123,9 @@ async fn history_moves_the_expectation_in_the_payout_currency_alone(db: PgPool) 
         .execute(&db)
         .await
         .unwrap();
-    assert_eq!(revenue(&for_site(&engine, site.site_id).await.unwrap()), revenue(&before), "what was ranked lately is kept for 10 s");
+    assert_eq!(revenue(&for_site(&engine, site.site_id, &Asker::default()).await.unwrap()), revenue(&before), "what was ranked lately is kept for 10 s");
     engine.recommender.forget();
-    let after = for_site(&engine, site.site_id).await.unwrap();
+    let after = for_site(&engine, site.site_id, &Asker::default()).await.unwrap();
     // At most 200.00 of value each, whatever the yen.
     assert!(revenue(&after) > revenue(&before) && revenue(&after) <= 20_000, "{} {}", revenue(&before), revenue(&after));
 }

@@ -4,6 +4,7 @@
 
 mod case_studies;
 mod conversions;
+mod experiments;
 mod files;
 mod impressions;
 mod multitouch;
@@ -36,6 +37,15 @@ pub fn routes() -> Router<AppState> {
         .route("/api/v1/conversions", post(conversions::create))
         .route("/api/v1/reversals", post(reversals::create))
         .layer(DefaultBodyLimit::max(conversions::BODY_BYTES_MAX));
+    let experiments = Router::new()
+        .route("/api/v1/experiments", get(experiments::list).post(experiments::create))
+        .route("/api/v1/experiments/assignments", get(experiments::assignments))
+        .route("/api/v1/experiments/holdout", get(experiments::show_holdout).put(experiments::set_holdout))
+        .route("/api/v1/experiments/{key}", get(experiments::show).put(experiments::edit))
+        .route("/api/v1/experiments/{key}/growthbook", get(experiments::growthbook))
+        .route("/api/v1/experiments/{key}/ship", post(experiments::ship))
+        .route("/api/v1/experiments/{key}/{step}", post(experiments::step))
+        .layer(DefaultBodyLimit::max(conversions::BODY_BYTES_MAX));
     Router::new()
         .route("/api/v1/sites/{id}/recommendations", get(recommendations::list))
         .layer(any_origin())
@@ -47,6 +57,7 @@ pub fn routes() -> Router<AppState> {
         .route("/imports/{id}/errors.csv", get(files::import_errors))
         .merge(files)
         .merge(events)
+        .merge(experiments)
         .merge(uploads)
 }
 

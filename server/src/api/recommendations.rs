@@ -2,20 +2,24 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, State},
-    http::{HeaderName, header},
+    extract::{Path, Query, State},
+    http::{HeaderMap, HeaderName, header},
     response::IntoResponse,
 };
 use domain::{
     Currency, Money, Problem, RecommendationId, SiteId,
     auth::Principal,
+    experiment::WidgetLayout,
     partner::IntegrationKind,
-    recommendation::{LinkedOffer, Offer, Probability, VisitorOffer},
+    recommendation::{LinkedOffer, Offer, Probability, ShownVariant, VisitorOffer},
 };
-use engine::{Engine, recommendation};
-use serde::Serialize;
+use engine::{
+    Engine,
+    recommendation::{self, Asker},
+};
+use serde::{Deserialize, Serialize};
 
-use crate::problem::ApiResult;
+use crate::{auth::text, problem::ApiResult};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +30,20 @@ struct Answer {
     disclosure: &'static str,
     model_version: String,
     offers: Vec<OfferAnswer>,
+    /// How the widget lays the offers out, if a test or a decision says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<WidgetLayout>,
+    /// A test deals by visitor: the widget may keep the visitor's random id.
+    keeps_visitor: bool,
+    /// Which variants of running tests shaped this answer; only our people see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variants: Option<Vec<ShownVariant>>,
+}
+
+#[derive(Deserialize)]
+pub struct Asked {
+    visitor: Option<String>,
+    p4s_variant: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -65,11 +83,21 @@ pub async fn list(
     State(engine): State<Engine>,
     Extension(who): Extension<Principal>,
     Path(site_id): Path<String>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
 ) -> ApiResult<impl IntoResponse> {
     let unknown = || Problem::new(404, "not_found", "not found").detail(format!("site `{site_id}` was not found"));
     let site_id: SiteId = site_id.parse().map_err(|_| unknown())?;
-    let found = recommendation::for_site(&engine, site_id).await?;
     let tells_all = who.may_read() || who.has_scope("sites:write");
+    // Whoever asks not to be tracked has no id here, whatever a widget says.
+    let is_private = text(&headers, "dnt") == Some("1") || text(&headers, "sec-gpc") == Some("1");
+    let visitor = asked.visitor.filter(|_| !is_private);
+    let asker = Asker {
+        visitor: visitor.as_deref().map(Asker::visitor).transpose()?,
+        preview: Asker::previews(asked.p4s_variant.as_deref().unwrap_or_default())?,
+        may_read: who.may_read(),
+    };
+    let found = recommendation::for_site(&engine, site_id, &asker).await?;
     let visible = found.for_visitors().offers;
     let offer = |(visible, LinkedOffer { offer, .. }): (VisitorOffer, &LinkedOffer)| OfferAnswer {
         offer: visible,
@@ -83,6 +111,9 @@ pub async fn list(
         disclosure: "Partner offers. project4site may earn a commission.",
         offers: visible.into_iter().zip(&found.offers).map(offer).collect(),
         model_version: found.model_version,
+        layout: found.layout,
+        keeps_visitor: found.keeps_visitor && !is_private,
+        variants: tells_all.then_some(found.variants),
     };
     // Each answer is a recommendation of its own in the log, and operators see more: nothing may keep it.
     let headers: [(HeaderName, &str); 2] = [(header::CACHE_CONTROL, "no-store"), (header::VARY, "authorization, cookie")];

@@ -14,6 +14,8 @@ pub enum Malformed {
     File { file: String, source: std::io::Error },
     #[error("{file}:{line}: {source}")]
     Row { file: String, line: u64, source: csv::Error },
+    #[error("{file}:{line}: {what}")]
+    Line { file: String, line: u64, what: String },
     #[error("{file}:{line}: field `{field}`: {what}")]
     Field { file: String, line: u64, field: String, what: String },
     #[error("{file}: {what}")]

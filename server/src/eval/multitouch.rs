@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use domain::multitouch::{self, Field, Report};
+use rust_decimal::Decimal;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::input::{Malformed, Row, Table};
 
@@ -12,11 +14,14 @@ const COLUMNS: [&str; 4] = ["path", "total_conversions", "total_conversion_value
 /// What joins the channels of a path.
 const JOINT: &str = " > ";
 
+/// Digits after the point of an amount: what 1e-9 needs, and some.
+const DIGITS: u32 = 12;
+
 #[derive(Serialize)]
 struct Output {
     note: &'static str,
     #[serde(flatten)]
-    report: Report,
+    report: Report<Box<RawValue>>,
 }
 
 pub fn evaluate(file: &Path, json: bool) -> Result<String, Malformed> {
@@ -26,20 +31,25 @@ pub fn evaluate(file: &Path, json: bool) -> Result<String, Malformed> {
         Ok(())
     })?;
     let refused = |refused: multitouch::Refused| Malformed::Whole { file: file.display().to_string(), what: refused.to_string() };
-    let report = multitouch::report(&paths).map_err(refused)?;
+    let report = multitouch::report(&paths, DIGITS).map_err(refused)?.map_amounts(number);
     eprintln!("note: {rows} paths over {} channels", report.channels.len());
     let output = Output { note: "a report over the whole programme; it pays nobody", report };
     let text = if json { serde_json::to_string(&output) } else { serde_json::to_string_pretty(&output) };
     Ok(text.expect("names and finite numbers have a form in JSON") + "\n")
 }
 
+/// A JSON number with all digits of the decimal.
+fn number(amount: Decimal) -> Box<RawValue> {
+    RawValue::from_string(amount.normalize().to_string()).expect("a decimal number is one in JSON, too")
+}
+
 fn read_path(row: &Row) -> Result<multitouch::Path, Malformed> {
-    let number = |field| row.parsed::<f64>(field, "a number from 0 up");
+    let count = |field| row.parsed::<f64>(field, "a number from 0 up");
     let path = multitouch::Path {
         channels: row.text("path").split(JOINT).map(|channel| channel.trim().to_owned()).collect(),
-        conversions: number("total_conversions")?,
-        value: number("total_conversion_value")?,
-        nulls: number("total_null")?,
+        conversions: count("total_conversions")?,
+        value: row.decimal("total_conversion_value")?,
+        nulls: count("total_null")?,
     };
     if let Some(channel) = path.channels.iter().find(|channel| channel.contains('>')) {
         return Err(row.wrong("path", &format!("channel `{channel}` contains `>`; channels are joined by `{JOINT}`")));

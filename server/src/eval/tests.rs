@@ -14,16 +14,16 @@ const WINDOWS: &str = r#"{"acme": 2592000, "brio": 604800, "corex": 86400.5, "ne
 const WINDOW_SECONDS: [(&str, f64); 4] = [("acme", 2_592_000.0), ("brio", 604_800.0), ("corex", 86_400.5), ("never", 0.0)];
 
 /// Writes a file that is gone when the folder is dropped.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("eval-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
 
-    fn file(&self, name: &str, text: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap();
         path
@@ -318,6 +318,8 @@ fn multitouch_names_a_wrong_row_with_line_and_field() {
     assert_eq!(error("a>b,1,1,1"), ":3: field `path`: channel `a>b` contains `>`; channels are joined by ` > `");
     assert_eq!(error("a,one,1,1"), ":3: field `total_conversions`: `one` is not a number from 0 up");
     assert_eq!(error("a,1,-2,1"), ":3: field `total_conversion_value`: `-2` is not a number from 0 up");
+    assert_eq!(error("a,1,two,1"), ":3: field `total_conversion_value`: `two` is not a decimal number");
+    assert_eq!(error("a,1,inf,1"), ":3: field `total_conversion_value`: `inf` is not a decimal number");
     assert_eq!(error("a,1,2,inf"), ":3: field `total_null`: `inf` is not a number from 0 up");
     assert_eq!(error("a,0,2,1"), ":3: field `total_conversion_value`: a value of `2` without a conversion");
 }
@@ -332,6 +334,19 @@ fn multitouch_prints_every_model_of_every_channel() {
         assert!(a[model].is_number() && a["value"][model].is_number(), "{model} in {report}");
     }
     assert_eq!((a["first"].as_f64(), a["value"]["linear"].as_f64()), (Some(2.0), Some(5.0)));
+}
+
+#[test]
+fn multitouch_keeps_every_digit_of_a_value() {
+    let folder = Folder::new("digits");
+    let value_of = |value: &str| {
+        let text = format!("path,total_conversions,total_conversion_value,total_null\na > b > c,3,{value},0\n");
+        multitouch::evaluate(&folder.file("paths.csv", &text), true).unwrap()
+    };
+    let tenth = value_of("0.1");
+    assert!(tenth.contains(r#""value":0.1,"#) && tenth.contains(r#""linear":0.033333333334,"#), "the last unit is not lost: {tenth}");
+    assert!(value_of("9007199254740993.25").contains(r#""first":9007199254740993.25,"#), "more digits than floating point has");
+    assert!(value_of("1.5e3").contains(r#""value":1500,"#));
 }
 
 #[test]

@@ -89,28 +89,38 @@ fn NewTerms(
 
 type Failed = Signal<Option<crate::AppError>>;
 
+/// A number of the terms; what is wrong with it is told under the name of the field.
+#[component]
+fn Number(
+    field: &'static str,
+    label: &'static str,
+    inputmode: &'static str,
+    value: String,
+    hint: &'static str,
+    failed: Failed,
+) -> impl IntoView {
+    view! { <FormField name=format!("terms[{field}]") label inputmode required=true value hint error=about(failed, field)/> }
+}
+
 #[component]
 fn Rates(newest: TermsForm, failed: Failed) -> impl IntoView {
     view! {
         <div class="field-grid">
-            <FormField
-                name="terms[commission_rate]" label="Commission rate, %" inputmode="decimal" required=true
-                value=newest.commission_rate hint="Of the conversion's value." error=about(failed, "commission_rate")
+            <Number
+                field="commission_rate" label="Commission rate, %" inputmode="decimal" value=newest.commission_rate
+                hint="Of the conversion's value." failed
             />
-            <FormField
-                name="terms[success_bonus_rate]" label="Success bonus, %" inputmode="decimal" required=true
-                value=newest.success_bonus_rate hint="Of the base commission, once, for the first verified milestone."
-                error=about(failed, "success_bonus_rate")
+            <Number
+                field="success_bonus_rate" label="Success bonus, %" inputmode="decimal" value=newest.success_bonus_rate
+                hint="Of the base commission, once, for the first verified milestone." failed
             />
-            <FormField
-                name="terms[multiplier_cap]" label="Multiplier cap" inputmode="decimal" required=true
-                value=newest.multiplier_cap hint="Successes never multiply by more, 1 to 100."
-                error=about(failed, "multiplier_cap")
+            <Number
+                field="multiplier_cap" label="Multiplier cap" inputmode="decimal" value=newest.multiplier_cap
+                hint="Successes never multiply by more, 1 to 100." failed
             />
-            <FormField
-                name="terms[adjustment_window_days]" label="Adjustment window, days" inputmode="numeric" required=true
-                value=newest.adjustment_window_days hint="How long a later success still raises it."
-                error=about(failed, "adjustment_window_days")
+            <Number
+                field="adjustment_window_days" label="Adjustment window, days" inputmode="numeric" value=newest.adjustment_window_days
+                hint="How long a later success still raises it." failed
             />
         </div>
     }
@@ -125,15 +135,13 @@ fn Attribution(newest: TermsForm, failed: Failed) -> impl IntoView {
                 name="terms[attribution_model]" label="Attribution model" options=models value=newest.attribution_model
                 hint="How the clicks of one journey share the credit." error=about(failed, "attribution_model")
             />
-            <FormField
-                name="terms[attribution_window_hours]" label="Attribution window, hours" inputmode="numeric" required=true
-                value=newest.attribution_window_hours hint="From click to conversion, at most."
-                error=about(failed, "attribution_window_hours")
+            <Number
+                field="attribution_window_hours" label="Attribution window, hours" inputmode="numeric" value=newest.attribution_window_hours
+                hint="From click to conversion, at most." failed
             />
-            <FormField
-                name="terms[attribution_minimum_seconds]" label="Minimum time, seconds" inputmode="numeric" required=true
-                value=newest.attribution_minimum_seconds hint="A conversion sooner after its click is refused; 0 for none."
-                error=about(failed, "attribution_minimum_seconds")
+            <Number
+                field="attribution_minimum_seconds" label="Minimum time, seconds" inputmode="numeric" value=newest.attribution_minimum_seconds
+                hint="A conversion sooner after its click is refused; 0 for none." failed
             />
         </div>
     }
@@ -153,10 +161,9 @@ fn Payment(newest: TermsForm, failed: Failed) -> impl IntoView {
                 value=newest.minimum_payout hint="In the payout currency. A month's statement below it is carried forward."
                 error=about(failed, "minimum_payout_minor")
             />
-            <FormField
-                name="terms[hold_period_days]" label="Hold period, days" inputmode="numeric" required=true
-                value=newest.hold_period_days hint="Before a commission can be approved."
-                error=about(failed, "hold_period_days")
+            <Number
+                field="hold_period_days" label="Hold period, days" inputmode="numeric" value=newest.hold_period_days
+                hint="Before a commission can be approved." failed
             />
             <FormField
                 name="terms[effective_from]" label="In force from (UTC)" kind="datetime-local"

@@ -188,4 +188,28 @@ proptest! {
         let shares: Vec<Decimal> = units.into_iter().map(|units| Decimal::new(units, 9)).collect();
         prop_assert_eq!(split_minor(amount, &shares).into_iter().map(i128::from).sum::<i128>(), i128::from(amount));
     }
+
+    #[test]
+    fn parts_in_a_smaller_unit_are_the_same_parts_more_finely(units in prop::collection::vec(0_i64..=1_000_000_000, 1..20), amount in any::<i32>()) {
+        let shares: Vec<Decimal> = units.into_iter().map(|units| Decimal::new(units, 9)).collect();
+        let fine = split_units(i128::from(amount) * 1_000_000_000, &shares);
+        prop_assert_eq!(fine.iter().sum::<i128>(), i128::from(amount) * 1_000_000_000);
+        for (coarse, fine) in split_minor(i64::from(amount), &shares).into_iter().zip(fine) {
+            prop_assert!((i128::from(coarse) * 1_000_000_000 - fine).abs() <= 1_000_000_000, "{} and {}", coarse, fine);
+        }
+    }
+}
+
+#[test]
+fn the_most_units_are_split_to_the_last_one() {
+    let thirds = [Decimal::ONE / Decimal::from(3); 3];
+    for units in [UNITS_MAX, -UNITS_MAX] {
+        assert_eq!(split_units(units, &thirds).iter().sum::<i128>(), units);
+    }
+}
+
+#[test]
+#[should_panic(expected = "more than can be split exactly")]
+fn more_units_than_can_be_split_exactly_are_refused() {
+    split_units(UNITS_MAX + 1, &[Decimal::ONE]);
 }

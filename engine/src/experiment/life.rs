@@ -1,0 +1,292 @@
+//! What operators do to a test: write it down, start it, edit it, stop it, and ship what won.
+
+use domain::{
+    PartnerId,
+    auth::Principal,
+    experiment::{self, Deal, Design, Edit, Experiment, ExperimentKind, Moves, Payload, Phase, Status, Step},
+    live::LiveEvent,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+
+use super::{require_read, require_write, running, store};
+use crate::{Engine, Error, Result, audit, work::Work};
+
+/// What an edit would do, or has done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Edited {
+    pub experiment: Experiment,
+    /// Absent for a draft, which nobody takes part in.
+    pub edit: Option<Edit>,
+    /// What becomes of the units; absent if nobody is assigned otherwise.
+    pub moves: Option<Moves>,
+}
+
+/// Writes a test down as a draft. Without a key, one is made from its name.
+///
+/// # Errors
+/// [`Error::Invalid`] for a key or design that could never be kept, [`Error::Conflict`] if the key is taken; refuses who may not change
+/// tests.
+pub async fn create(engine: &Engine, who: &Principal, key: Option<&str>, design: Design) -> Result<Experiment> {
+    require_write(who)?;
+    let key = key.map_or_else(|| key_of(&design.name), str::to_owned);
+    let is_key = (1..=40).contains(&key.len()) && key.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if !is_key {
+        return Err(Error::invalid("key", format!("`{key}` must be 1 to 40 characters of a-z, 0-9 and -")));
+    }
+    check(&design)?;
+    let experiment = Experiment {
+        experiment_id: engine.new_id(),
+        key,
+        status: Status::Draft,
+        owner: who.actor(),
+        design,
+        phase: None,
+        created_at: engine.now(),
+        stopped_at: None,
+        shipped_variant: None,
+    };
+    let mut work = Work::begin(engine).await?;
+    store::insert(work.connection(), &experiment).await?;
+    record(&mut work, who, "experiment.created", &experiment, json!({ "design": experiment.design })).await?;
+    work.commit().await?;
+    Ok(experiment)
+}
+
+/// Tells what [`edit`] would do, and changes nothing.
+///
+/// # Errors
+/// As [`edit`], but for the confirmation.
+pub async fn preview_edit(engine: &Engine, who: &Principal, key: &str, design: &Design) -> Result<Edited> {
+    require_read(who)?;
+    let before = store::load(&mut *engine.db.acquire().await?, key).await?;
+    edited(engine, before, design)
+}
+
+/// Changes the design. A running test is edited in place only where nobody is assigned otherwise, or where more traffic joins; anything else
+/// opens a new phase, which deals everybody anew and has to be confirmed.
+///
+/// # Errors
+/// [`Error::Invalid`] names what is wrong with the design, [`Error::Conflict`] for a test that is over, and for a new phase that was not
+/// confirmed; refuses who may not change tests.
+pub async fn edit(engine: &Engine, who: &Principal, key: &str, design: Design, confirms_new_phase: bool) -> Result<Edited> {
+    require_write(who)?;
+    check(&design)?;
+    let mut work = Work::begin(engine).await?;
+    let before = store::lock(work.connection(), key).await?;
+    let from = before.design.clone();
+    let mut done = edited(engine, before, &design)?;
+    match done.edit {
+        None => {}
+        Some(Edit::Description | Edit::MoreTraffic) => store::update_phase_design(work.connection(), &done.experiment).await?,
+        Some(Edit::NewPhase) if !confirms_new_phase => {
+            let moved = done.moves.map_or(0.0, |moves| (moves.moved * 100.0).round());
+            return Err(Error::Conflict(format!(
+                "this edit opens a new phase, in which about {moved} % of the units see another variant: confirm it, or leave the test as it is"
+            )));
+        }
+        Some(Edit::NewPhase) => {
+            refuse_rivals(engine, &done.experiment).await?;
+            open_phase(engine, work.connection(), &mut done.experiment).await?;
+        }
+    }
+    store::save(work.connection(), &done.experiment).await?;
+    running::bump(work.connection()).await?;
+    let detail = json!({ "before": from, "after": done.experiment.design, "phase": done.experiment.phase.as_ref().map(|phase| phase.number) });
+    record(&mut work, who, "experiment.edited", &done.experiment, detail).await?;
+    work.commit().await?;
+    Ok(done)
+}
+
+fn edited(engine: &Engine, mut experiment: Experiment, design: &Design) -> Result<Edited> {
+    if matches!(experiment.status, Status::Stopped | Status::Archived) {
+        return Err(Error::Conflict(format!("a test that is {} is not edited any more", experiment.status.as_str())));
+    }
+    let Some(phase) = &experiment.phase else {
+        experiment.design = design.clone();
+        return Ok(Edited { experiment, edit: None, moves: None });
+    };
+    let edit = experiment::edit(&experiment.design, design);
+    let from = Deal { design: &experiment.design, seed: &phase.seed, weights: &phase.weights };
+    let after = Experiment { design: design.clone(), ..experiment.clone() };
+    let next = next_phase(engine, &after);
+    let to = match edit {
+        Edit::NewPhase => Deal { design, seed: &next.seed, weights: &next.weights },
+        Edit::Description | Edit::MoreTraffic => Deal { design, ..from },
+    };
+    let moves = (edit != Edit::Description).then(|| experiment::moves(&from, &to));
+    Ok(Edited { experiment: after, edit: Some(edit), moves })
+}
+
+/// Starts, pauses, resumes, stops or archives a test. It counts at once, on every instance.
+///
+/// # Errors
+/// [`Error::Conflict`] if the step does not follow from the status or, on a start, if another test would change the same for the same units;
+/// [`Error::Invalid`] names what is wrong with the design; refuses who may not change tests.
+pub async fn step(engine: &Engine, who: &Principal, key: &str, step: Step) -> Result<Experiment> {
+    require_write(who)?;
+    let mut work = Work::begin(engine).await?;
+    let mut experiment = store::lock(work.connection(), key).await?;
+    let before = experiment.status;
+    experiment.status = before.after(step).map_err(|wrong| Error::Conflict(wrong.to_string()))?;
+    let now = engine.now();
+    let mut detail = json!({ "before": before.as_str(), "after": experiment.status.as_str() });
+    match step {
+        Step::Start => {
+            check(&experiment.design)?;
+            if experiment.design.ends_at.is_some_and(|end| end <= now) {
+                return Err(Error::invalid("ends_at", "the end has passed already"));
+            }
+            refuse_rivals(engine, &experiment).await?;
+            open_phase(engine, work.connection(), &mut experiment).await?;
+            // What was planned is on record before the first figure comes in.
+            let design = store::as_json(&experiment.design)?;
+            detail["design_sha256"] = json!(hex::encode(Sha256::digest(design.to_string())));
+        }
+        Step::Resume => refuse_rivals(engine, &experiment).await?,
+        Step::Stop => {
+            experiment.stopped_at = Some(now);
+            store::end_phase(work.connection(), &experiment, now).await?;
+        }
+        Step::Pause | Step::Archive => {}
+    }
+    store::save(work.connection(), &experiment).await?;
+    running::bump(work.connection()).await?;
+    let action = match step {
+        Step::Start => "experiment.started",
+        Step::Pause => "experiment.paused",
+        Step::Resume => "experiment.resumed",
+        Step::Stop => "experiment.stopped",
+        Step::Archive => "experiment.archived",
+    };
+    record(&mut work, who, action, &experiment, detail).await?;
+    work.commit().await?;
+    Ok(experiment)
+}
+
+/// Stops a test, if it still runs, and makes a variant's payload the default. Shipping a variant that changes nothing keeps what is shown now.
+///
+/// # Errors
+/// [`Error::Invalid`] for a variant that the test does not have, [`Error::Conflict`] for a draft or an archived test; refuses who may not
+/// change tests.
+pub async fn ship(engine: &Engine, who: &Principal, key: &str, variant_key: &str) -> Result<Experiment> {
+    require_write(who)?;
+    let mut work = Work::begin(engine).await?;
+    let mut experiment = store::lock(work.connection(), key).await?;
+    let now = engine.now();
+    match experiment.status {
+        Status::Running | Status::Paused => {
+            experiment.status = Status::Stopped;
+            experiment.stopped_at = Some(now);
+            store::end_phase(work.connection(), &experiment, now).await?;
+        }
+        Status::Stopped => {}
+        Status::Draft | Status::Archived => {
+            return Err(Error::Conflict(format!("a test that is {} has nothing to ship", experiment.status.as_str())));
+        }
+    }
+    let variant = experiment.design.variants.iter().find(|variant| variant.key == variant_key);
+    let payload = variant.ok_or_else(|| Error::invalid("variant", format!("`{variant_key}` is no variant of `{key}`")))?.payload.clone();
+    for partner_id in concerned(&experiment.design) {
+        set_default(work.connection(), who, &experiment, partner_id, &payload).await?;
+    }
+    experiment.shipped_variant = Some(variant_key.to_owned());
+    store::save(work.connection(), &experiment).await?;
+    running::bump(work.connection()).await?;
+    let detail = json!({ "variant": variant_key, "payload": payload, "partners": experiment.design.eligibility.partner_ids });
+    record(&mut work, who, "experiment.shipped", &experiment, detail).await?;
+    work.commit().await?;
+    Ok(experiment)
+}
+
+/// The partners whose default a decision sets; the empty text is all of them.
+fn concerned(design: &Design) -> Vec<&str> {
+    let partner_ids = &design.eligibility.partner_ids;
+    if partner_ids.is_empty() { vec![""] } else { partner_ids.iter().map(PartnerId::as_str).collect() }
+}
+
+async fn set_default(
+    connection: &mut PgConnection,
+    who: &Principal,
+    experiment: &Experiment,
+    partner_id: &str,
+    payload: &Payload,
+) -> Result<()> {
+    let kind: ExperimentKind = experiment.design.kind;
+    if *payload == Payload::Unchanged {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into recommendation_defaults (kind, partner_id, payload, experiment_id, shipped_at, shipped_by)
+         values ($1, $2, $3, $4, now(), $5)
+         on conflict (kind, partner_id) do update
+         set payload = excluded.payload, experiment_id = excluded.experiment_id, shipped_at = excluded.shipped_at,
+             shipped_by = excluded.shipped_by",
+        kind.as_str(),
+        partner_id,
+        serde_json::to_value(payload)?,
+        experiment.experiment_id.0,
+        who.actor(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn open_phase(engine: &Engine, connection: &mut PgConnection, experiment: &mut Experiment) -> Result<()> {
+    let phase = next_phase(engine, experiment);
+    store::end_phase(connection, experiment, phase.started_at).await?;
+    store::insert_phase(connection, experiment, &phase).await?;
+    experiment.phase = Some(phase);
+    Ok(())
+}
+
+/// The phase that would follow the present one, with the weights of the design and a seed of its own.
+fn next_phase(engine: &Engine, experiment: &Experiment) -> Phase {
+    let number = experiment.phase.as_ref().map_or(0, |phase| phase.number) + 1;
+    Phase {
+        number,
+        seed: format!("{}:{number}", experiment.key),
+        started_at: engine.now(),
+        weights: experiment.design.weights(),
+        period: 0,
+    }
+}
+
+/// Two tests that change the same for the same units would disturb each other, and only one could be shown.
+async fn refuse_rivals(engine: &Engine, experiment: &Experiment) -> Result<()> {
+    // Read anew: what this process holds may be older than another one's start.
+    let running = running::reload(engine, 0).await?;
+    match running.rivals(experiment).next() {
+        None => Ok(()),
+        Some(rival) => Err(Error::Conflict(format!(
+            "the test `{}` already changes the same ({}) for the same units: stop it, or put both into disjoint parts of one exclusion group",
+            rival.key,
+            rival.design.kind.as_str()
+        ))),
+    }
+}
+
+fn check(design: &Design) -> Result<()> {
+    match design.faults().into_iter().next() {
+        None => Ok(()),
+        Some(fault) => Err(Error::Invalid { field: fault.field, reason: fault.reason }),
+    }
+}
+
+async fn record(work: &mut Work<'_>, who: &Principal, action: &str, experiment: &Experiment, detail: serde_json::Value) -> Result<()> {
+    let engine = work.engine;
+    audit::record(engine, work.connection(), who, action, &format!("experiment {}", experiment.key), detail).await?;
+    work.announce(LiveEvent::Experiment { experiment_id: experiment.experiment_id });
+    Ok(())
+}
+
+/// `Shorter button text` becomes `shorter-button-text`.
+fn key_of(name: &str) -> String {
+    let words = name.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let mut key = words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-");
+    key.truncate(40);
+    key.trim_end_matches('-').to_owned()
+}
