@@ -88,6 +88,8 @@ create table experiment_exposures (
     conversions integer not null default 0,
     successes integer not null default 0,
     commission_minor bigint not null default 0,
+    -- the last day that anything of it was summed up for: what comes in later counts there or later, so that every evening was once true
+    changed_on date not null,
     primary key (experiment_id, phase, period, unit)
 );
 create index experiment_exposures_unit on experiment_exposures (unit);

@@ -58,7 +58,7 @@ a span { overflow: hidden; text-overflow: ellipsis }
 a i { font-style: normal }
 .blank > * { border-radius: 8px; background: light-dark(#eef0f3, #23272e); border: 0 }
 .blank h3 { width: 55%; height: 1em }
-.compact ul { grid-auto-flow: row; grid-auto-columns: auto; gap: .4em }
+.compact ul { grid-auto-flow: row; grid-auto-columns: auto; align-content: start; gap: .4em }
 .compact .offer { height: 4.2em; padding: .5em .8em; gap: 0 .75em; align-items: center; grid-template: 1.5em 1.6em / 2.4em minmax(0, 1fr) auto; border-radius: 11px }
 .compact .mark { grid-row: 1 / 3 }
 .compact .lead { grid-area: 2 / 2; font-size: .82em; color: var(--soft); -webkit-line-clamp: 1 }
@@ -169,10 +169,10 @@ a i { font-style: normal }
         const fitting = offers.filter((offer) => !offer.downRanked).slice(0, limit);
         if (!answer.ok || !fitting.length) return this.#vanish();
         // A layout that comes with the answer leaves the page where it is.
-        const { height } = this.#root.firstChild.getBoundingClientRect();
+        const { height } = this.#root.firstChild.lastChild.getBoundingClientRect();
         this.#layout = layout;
         const section = this.#draw(fitting.map(card));
-        if (layout && !this.hasAttribute('layout')) section.style.minHeight = `${height}px`;
+        if (layout && !this.hasAttribute('layout')) section.lastChild.style.minHeight = `${height}px`;
         this.#recommendationId = recommendationId;
         this.#watch();
       } catch {

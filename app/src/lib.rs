@@ -32,8 +32,9 @@ pub use error::AppError;
 use components::Frame;
 use pages::{
     AttributionReportPage, AuditPage, CaseStudiesPage, CaseStudyPage, CommissionsPage, ConversionPage, ConversionsPage, DashboardPage,
-    DeliveriesPage, DeliveryPage, ExchangeRatesPage, ImportPage, ImportsPage, NotFoundPage, PartnerPage, PartnersPage, PayoutsPage,
-    SignInPage, SitePage, SitesPage, StatementPage, StatementsPage, SuccessPage, SuccessesPage, UnattributedPage, WhatIfPage,
+    DeliveriesPage, DeliveryPage, EditExperimentPage, ExchangeRatesPage, ExperimentComparisonPage, ExperimentLogPage, ExperimentPage,
+    ExperimentUnitPage, ExperimentsPage, ImportPage, ImportsPage, NotFoundPage, PartnerPage, PartnersPage, PayoutsPage,
+    NewExperimentPage, SignInPage, SitePage, SitesPage, StatementPage, StatementsPage, SuccessPage, SuccessesPage, UnattributedPage, WhatIfPage,
 };
 
 /// The HTML document around the app.
@@ -91,6 +92,13 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/case-studies") view=CaseStudiesPage ssr=SsrMode::Async/>
                     <Route path=path!("/case-studies/:id") view=CaseStudyPage ssr=SsrMode::Async/>
                     <Route path=path!("/reports/attribution") view=AttributionReportPage ssr=SsrMode::Async/>
+                    <Route path=path!("/experiments") view=ExperimentsPage ssr=SsrMode::Async/>
+                    <Route path=path!("/experiments/new") view=NewExperimentPage ssr=SsrMode::Async/>
+                    <Route path=path!("/experiments/unit") view=ExperimentUnitPage ssr=SsrMode::Async/>
+                    <Route path=path!("/experiments/compare") view=ExperimentComparisonPage ssr=SsrMode::Async/>
+                    <Route path=path!("/experiments/:key") view=ExperimentPage ssr=SsrMode::Async/>
+                    <Route path=path!("/experiments/:key/edit") view=EditExperimentPage ssr=SsrMode::Async/>
+                    <Route path=path!("/experiments/:key/log") view=ExperimentLogPage ssr=SsrMode::Async/>
                     <Route path=path!("/audit") view=AuditPage ssr=SsrMode::Async/>
                     <Route path=path!("/imports") view=ImportsPage ssr=SsrMode::Async/>
                     <Route path=path!("/imports/:id") view=ImportPage ssr=SsrMode::Async/>

@@ -1,8 +1,8 @@
-//! `bench clicks | webhooks | rating | statements | durability`: see `docs/BENCHMARKS.md`.
+//! `bench assign | clicks | webhooks | rating | statements | experiment-results | durability`: see `docs/BENCHMARKS.md`.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use bench::{Result, clicks, durability, place::Place, rating, statements, webhooks};
+use bench::{Result, assign, clicks, durability, experiment_results, place::Place, rating, statements, webhooks};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -16,6 +16,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Assignments to running tests per second on one core, beside GrowthBook's SDK
+    Assign {
+        #[arg(long, default_value_t = 20)]
+        tests: usize,
+        #[arg(long, default_value_t = 500_000)]
+        units: usize,
+        /// How often each is measured; the median counts
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// Throughput, latency and CPU time of redirects, beside a bare route and the naive design
     Clicks {
         /// Seconds of each measurement
@@ -58,6 +68,12 @@ enum Command {
         #[arg(long, default_value_t = 100_000)]
         entries: u32,
     },
+    /// Results of tests with more and more exposures
+    ExperimentResults {
+        /// Exposures of a test, ascending
+        #[arg(long, value_delimiter = ',', default_value = "100000,1000000,10000000")]
+        sizes: Vec<u32>,
+    },
     /// Kill the server, Postgres and Redis in turn under load, and look for every acknowledged click
     Durability {
         /// Acknowledged clicks between two kills
@@ -73,6 +89,9 @@ enum Command {
 
 fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
+    if let Command::Assign { tests, units, rounds } = cli.command {
+        return assign::run(tests, units, rounds);
+    }
     let server = match cli.server {
         Some(server) => server,
         None => std::env::current_exe()?.with_file_name("orchestrator"),
@@ -81,12 +100,14 @@ fn main() -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
+            Command::Assign { .. } => unreachable!("it needs no servers"),
             Command::Clicks { seconds, rounds, bun, only } => clicks::run(&place, seconds, rounds, bun, &only).await,
             Command::Webhooks { rate, seconds } => webhooks::run(&place, rate, seconds).await,
             Command::Rating { sizes, conversions, rounds, statements } => {
                 rating::run(&place, &rating::Options { sizes, conversions, rounds, statements }).await
             }
             Command::Statements { entries } => statements::run(&place, entries).await,
+            Command::ExperimentResults { sizes } => experiment_results::run(&place, &sizes).await,
             Command::Durability { clicks, connections, rounds } => {
                 let options = durability::Options { clicks, connections, rounds, patience: Duration::from_secs(60) };
                 let outcome = durability::run(&place, &options).await?;

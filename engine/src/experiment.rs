@@ -4,6 +4,7 @@
 //! recommendation shows of a test is logged with it; a unit is *exposed* when it really sees that; clicks, conversions and successes are
 //! credited to the exposure and summed up by day, so that results are read from sums however many units there are.
 
+pub mod bandit;
 pub mod credit;
 mod exposure;
 #[cfg(test)]
@@ -11,15 +12,17 @@ mod exposure;
 mod fixture;
 mod holdout;
 mod life;
+mod results;
 mod running;
 mod store;
 pub(crate) mod sums;
 mod why;
 
 pub use exposure::Shown;
-pub(crate) use exposure::expose;
+pub(crate) use exposure::{NewExposure, expose, insert as insert_exposures};
 pub use holdout::{holdout, set_holdout};
 pub use life::{Edited, create, edit, preview_edit, ship, step};
+pub use results::results;
 pub use running::{Default, Experiments, Running, RunningTest, current, reload};
 pub(crate) use store::load;
 pub use store::{Filter, find, list};

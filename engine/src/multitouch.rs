@@ -24,7 +24,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     Currency, Money,
     auth::Principal,
-    dashboard::{MAX_CUSTOM_DAYS, Period},
+    dashboard::Period,
     multitouch::{CHANNELS_MAX, Credits},
 };
 use rust_decimal::Decimal;
@@ -127,7 +127,7 @@ struct Limits {
 /// the same report, byte for byte.
 ///
 /// # Errors
-/// Refuses who may not read; [`Error::Invalid`] names a period that is empty or longer than [`MAX_CUSTOM_DAYS`].
+/// Refuses who may not read; [`Error::Invalid`] names a period that is empty or longer than [`MAX_CUSTOM_DAYS`](domain::dashboard::MAX_CUSTOM_DAYS).
 pub async fn report(engine: &Engine, who: &Principal, question: Question) -> Result<MultitouchReport> {
     report_within(engine, who, question, Limits { clicks: CLICKS_MAX, conversions: CONVERSIONS_MAX, channels: CHANNELS_MAX }).await
 }

@@ -9,6 +9,7 @@
 
 mod assign;
 mod attribution;
+mod experiment;
 mod input;
 mod json_lines;
 mod multitouch;
@@ -50,6 +51,11 @@ enum EvalCommand {
         #[arg(long)]
         windows: String,
     },
+    /// What the statistics of an experiment's arms say: differences, p-values at one look and at any, beliefs, sample ratio
+    Experiment {
+        /// JSON lines: {id, metric: binomial or mean, arms: [{n, sum, sum_squares}], weights?, alpha?, planned_n?, prior?}
+        file: PathBuf,
+    },
     /// What each channel of a programme contributed under eight models; a report that pays nobody
     Multitouch {
         /// CSV: path,total_conversions,total_conversion_value,total_null
@@ -62,6 +68,7 @@ pub fn run(args: EvalArgs) -> Outcome {
     let done = match args.task {
         EvalCommand::Assign { file } => assign::evaluate(&file),
         EvalCommand::Attribution { events, windows } => attribution::evaluate(&events, &windows, args.json),
+        EvalCommand::Experiment { file } => experiment::evaluate(&file),
         EvalCommand::Multitouch { file } => multitouch::evaluate(&file, args.json),
     };
     match done {

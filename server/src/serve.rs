@@ -82,6 +82,7 @@ pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
         tokio::spawn(engine::commission::approve_loop(engine.clone()));
         tokio::spawn(engine::import::work_loop(engine.clone()));
         tokio::spawn(engine::experiment::credit::recheck_loop(engine.clone()));
+        tokio::spawn(engine::experiment::bandit::reweigh_loop(engine.clone()));
     }
     tokio::spawn(async move {
         wait_for_signal().await;

@@ -187,5 +187,12 @@ pub async fn find_unit(site: String, visitor: String) -> Result<Option<UnitAnswe
     Ok(Some(UnitAnswer { site: site.name, table }))
 }
 
+/// The chosen tests side by side; without a choice, only what can be chosen.
+#[server]
+pub async fn compare_experiments(#[server(default)] keys: Vec<String>) -> Result<ExperimentComparison, AppError> {
+    let (engine, who) = super::backend().await?;
+    server::compare(&engine, &who, &keys).await
+}
+
 #[cfg(feature = "ssr")]
 mod server;

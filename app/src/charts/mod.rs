@@ -4,14 +4,17 @@
 //! custom properties in their place, so that one drawing fits dark and light. To add a chart: a file with a function that
 //! takes figures and gives `None` when there is nothing to draw, ending in [`themed`].
 
+mod experiment;
 mod funnel;
 mod line;
 mod models;
+mod plot;
 mod revenue;
 mod timeline;
 
 use charts_rs::{Color, FontConfig};
 
+pub use experiment::{conversions, exposures, lift, weights};
 pub use funnel::funnel;
 pub use models::{MODELS_SHOWN, models};
 pub use revenue::revenue;

@@ -37,6 +37,16 @@ pub fn DoneNotice() -> impl IntoView {
                 "consent-withdrawn" => {
                     "It is recorded that the consent is taken back, and nothing about the developer is published any more."
                 }
+                "experiment-created" => "The test is saved as a draft. Nobody sees it before you start it.",
+                "experiment-edited" => "The test is saved.",
+                "experiment-new-phase" => "A new phase has begun: everybody is dealt anew, and results count from here.",
+                "experiment-started" => "The test runs, at once and everywhere. The plan is on record.",
+                "experiment-paused" => "The test is paused: everybody sees what is shown without it.",
+                "experiment-resumed" => "The test runs again. Everybody keeps their variant.",
+                "experiment-stopped" => "The test is stopped. Late conversions are still credited.",
+                "experiment-archived" => "The test is archived.",
+                "experiment-shipped" => "It is shipped: the next recommendation uses it.",
+                "experiment-holdout" => "The holdout is set, and counts at once.",
                 _ => return None,
             })
         })

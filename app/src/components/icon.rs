@@ -12,6 +12,7 @@ pub enum Symbol {
     Statements,
     Payouts,
     Successes,
+    Experiments,
     CaseStudies,
     Webhooks,
     Imports,
@@ -47,6 +48,7 @@ impl Symbol {
             Self::Successes => {
                 "M5 2.500h6v4a3 3 0 0 1-6 0zM5 3.500H2.800c0 2 .8 3 2.3 3M11 3.500h2.200c0 2-.8 3-2.3 3M8 9.500v2.500M5.5 13.500h5"
             }
+            Self::Experiments => "M6 2.500h4M6.500 2.500v4L2.800 12.300a.8.8 0 0 0 .7 1.200h9a.8.8 0 0 0 .7-1.200L9.500 6.500v-4M4.500 10h7",
             Self::CaseStudies => {
                 "M8 4c-1.5-1-3.5-1.5-5.5-1.500v9.500c2 0 4 .5 5.5 1.5 1.5-1 3.5-1.5 5.5-1.500V2.500c-2 0-4 .5-5.5 1.500zM8 4v9.5"
             }

@@ -11,6 +11,7 @@ mod copy_field;
 mod done_notice;
 mod empty_state;
 mod error_note;
+mod experiment;
 mod filter_bar;
 mod form_error;
 mod form_field;
@@ -39,6 +40,10 @@ pub use copy_field::CopyField;
 pub use done_notice::DoneNotice;
 pub use empty_state::EmptyState;
 pub use error_note::{ErrorNote, Notice};
+pub use experiment::{
+    StatusBadge, kind_meaning, kind_word, layout_name, method_word, metric_meaning, metric_word, payload_words, percent_text, reason_word,
+    share_words, unit_word,
+};
 pub use filter_bar::{FilterBar, choices, with_all};
 pub use form_error::{FormError, about, failure};
 pub use form_field::{FormField, SelectField, TextAreaField};

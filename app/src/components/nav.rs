@@ -23,6 +23,7 @@ const GROUPS: [(&str, &[Link]); 6] = [
     (
         "Insight",
         &[
+            ("Experiments", "/experiments", Symbol::Experiments),
             ("Successes", "/successes", Symbol::Successes),
             ("Case studies", "/case-studies", Symbol::CaseStudies),
             ("Attribution report", "/reports/attribution", Symbol::Chart),

@@ -5,7 +5,7 @@ use leptos_router::hooks::use_query_map;
 
 use crate::{
     api::{ImportList, list_imports, list_partners, use_viewer},
-    components::{ButtonLink, ErrorNote, FormField, LiveIndicator, Notice, PageHeader, Panel, SelectField, Steps, TableSkeleton, Tone},
+    components::{ErrorNote, FormField, LiveIndicator, Notice, PageHeader, Panel, SelectField, Steps, TableSkeleton, Tone},
 };
 
 #[component]

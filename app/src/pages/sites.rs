@@ -5,7 +5,7 @@ use leptos_router::hooks::use_query_map;
 
 use crate::{
     api::{SiteList, list_sites, use_viewer},
-    components::{ButtonLink, ErrorNote, FormField, Notice, PageHeader, Panel, Steps, TableSkeleton, Tone},
+    components::{ErrorNote, FormField, Notice, PageHeader, Panel, Steps, TableSkeleton, Tone},
 };
 
 #[component]

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 
 pub use design::design;
 pub use list::{Listed, experiment_table};
-pub use results::{comparison_table, results, verdict};
+pub use results::{chance, comparison_table, lift, results, verdict};
 
 use super::html;
 use crate::components::{

@@ -10,6 +10,7 @@ mod conversion;
 mod dashboard;
 mod delivery;
 mod exchange;
+mod experiment;
 mod import;
 mod multitouch;
 mod partner;
@@ -25,6 +26,9 @@ pub use conversion::{conversion, conversion_table, span, type_word, unattributed
 pub use dashboard::dashboard;
 pub use delivery::delivery;
 pub use exchange::{rate_table, waiting_for_rates};
+pub use experiment::{
+    Answer, Listed, Planned, chance, comparison_table, design, experiment_table, lift, planner, results, unit_table, verdict,
+};
 pub use import::{import_dry_run, import_preview, import_story, import_table};
 pub use multitouch::attribution_report;
 pub use partner::{identity, metrics, partner_table, terms_history};

@@ -286,23 +286,29 @@ fn Counted(report: MultitouchReport) -> impl IntoView {
     let left_out = report.left_out;
     view! {
         <div class="stack">
-            <dl class="facts">
-                {fact("Clicks of people", report.clicks)}
-                {fact("People, as far as sessions tell", report.people)}
-                {fact("Different paths", report.paths)}
-                {fact("Conversions shared out", report.conversions)}
-                {fact("Paths without a conversion", report.nulls)}
-                <div><dt>"Value shared out"</dt><dd>{report.value.to_string()}</dd></div>
-            </dl>
-            {(!others.is_empty()).then(|| view! {
-                <p>"Their number counts, but their value is left out, since it is in another currency: "{others.join(", ")}"."</p>
-            })}
-            <h3>"Conversions left out"</h3>
-            <dl class="facts">
-                {fact("Not attributed to any click", left_out.unattributed)}
-                {fact("Wholly refunded", left_out.reversed)}
-                {fact("Without a known click in the period", left_out.without_click)}
-            </dl>
+            <div class="columns">
+                <div class="stack">
+                    <dl class="facts what-if__facts">
+                        {fact("Clicks of people", report.clicks)}
+                        {fact("People, as far as sessions tell", report.people)}
+                        {fact("Different paths", report.paths)}
+                        {fact("Conversions shared out", report.conversions)}
+                        {fact("Paths without a conversion", report.nulls)}
+                        <div><dt>"Value shared out"</dt><dd>{report.value.to_string()}</dd></div>
+                    </dl>
+                    {(!others.is_empty()).then(|| view! {
+                        <p>"Their number counts, but their value is left out, since it is in another currency: "{others.join(", ")}"."</p>
+                    })}
+                </div>
+                <div class="stack">
+                    <h3 class="models__subtitle">"Conversions left out"</h3>
+                    <dl class="facts what-if__facts">
+                        {fact("Not attributed to any click", left_out.unattributed)}
+                        {fact("Wholly refunded", left_out.reversed)}
+                        {fact("Without a known click in the period", left_out.without_click)}
+                    </dl>
+                </div>
+            </div>
             <p class="muted">
                 "A path holds a person's clicks in the order of time, without robots and prefetches. It ends with a conversion or with the period; \
                  a renewal without a click in between counts for the path before it. Sessions that a partner named as the same customer's are one person's."

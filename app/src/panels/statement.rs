@@ -93,6 +93,9 @@ fn StatementRow(head: Head) -> impl IntoView {
 
 #[component]
 fn Totals(totals: Vec<Total>) -> impl IntoView {
+    if totals.is_empty() {
+        return ().into_any();
+    }
     let cards = totals.into_iter().map(|total| {
         let money = |minor| Money::new(minor, total.currency).to_string();
         let (due, paid) = (money(total.due_minor), money(total.paid_minor));
@@ -104,7 +107,7 @@ fn Totals(totals: Vec<Total>) -> impl IntoView {
         );
         view! { <KpiCard label=format!("Still to be paid, {}", total.currency) value=open hint/> }
     });
-    view! { <div class="kpi-grid">{cards.collect_view()}</div> }
+    view! { <div class="kpi-grid">{cards.collect_view()}</div> }.into_any()
 }
 
 #[component]

@@ -19,7 +19,7 @@ pub fn success_table(caption: &str, successes: Vec<Listed>, now: DateTime<Utc>) 
     }
     let rows = successes.into_iter().map(|success| view! { <SuccessLine success now/> }).collect_view();
     html(view! {
-        <DataTable caption=caption cards=true columns=vec!["State", "Metric", "Partner", "Developer", "#Value", "External id", "Happened", "Received"]>
+        <DataTable caption=caption cards=true columns=vec!["State", "Metric", "Partner", "Developer", "#Value", "External id", "Happened"]>
             {rows}
         </DataTable>
     })
@@ -72,8 +72,12 @@ fn SuccessLine(success: Listed, now: DateTime<Utc>) -> impl IntoView {
             <td data-label="Developer">{success.developer_name}</td>
             <NumberCell label="Value">{success.value.map_or_else(|| "–".to_owned(), |value| value.to_string())}</NumberCell>
             <td data-label="External id"><code class="successes__id" title=external_id>{success.external_event_id}</code></td>
-            <td data-label="Happened"><Time at=success.occurred_at/></td>
-            <td data-label="Received"><Time at=success.received_at/></td>
+            <td data-label="Happened">
+                <span class="two-lines">
+                    <Time at=success.occurred_at/>
+                    <span class="muted">"received "<Time at=success.received_at/></span>
+                </span>
+            </td>
         </tr>
     }
 }

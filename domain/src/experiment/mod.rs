@@ -6,6 +6,7 @@ mod design;
 mod hash;
 mod life;
 mod moved;
+mod results;
 mod rule;
 pub mod statistics;
 
@@ -15,4 +16,5 @@ pub use design::*;
 pub use hash::*;
 pub use life::*;
 pub use moved::*;
+pub use results::*;
 pub use rule::*;

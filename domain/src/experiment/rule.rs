@@ -22,7 +22,8 @@ pub fn growthbook_rule(experiment: &Experiment, holdout: &Holdout) -> Option<Val
     let Experiment { design, phase, key, .. } = experiment;
     let phase = phase.as_ref()?;
     let attribute = design.unit.attribute();
-    let filter = |seed: &str, start: f64, end: f64| json!({ "attribute": attribute, "seed": seed, "hashVersion": 2, "ranges": [[start, end]] });
+    let filter =
+        |seed: &str, start: f64, end: f64| json!({ "attribute": attribute, "seed": seed, "hashVersion": 2, "ranges": [[start, end]] });
     let mut filters = vec![filter(&traffic_seed(&phase.seed), 0.0, design.traffic_allocation)];
     filters.extend(design.exclusion_group.as_ref().map(|group| filter(&group.name, group.start, group.end)));
     filters.extend((holdout.share > 0.0).then(|| filter(&holdout.seed, holdout.share, 1.0)));
@@ -49,5 +50,10 @@ fn condition(eligibility: &Eligibility) -> Value {
     let Eligibility { partner_ids, site_ids, segments } = eligibility;
     let lists = [("partner_ids", json!(partner_ids)), ("site_id", json!(site_ids)), ("segment", json!(segments))];
     let is_needed = |(_, list): &(&str, Value)| list.as_array().is_some_and(|list| !list.is_empty());
-    lists.into_iter().filter(is_needed).map(|(attribute, list)| (attribute.to_owned(), json!({ "$in": list }))).collect::<Map<_, _>>().into()
+    lists
+        .into_iter()
+        .filter(is_needed)
+        .map(|(attribute, list)| (attribute.to_owned(), json!({ "$in": list })))
+        .collect::<Map<_, _>>()
+        .into()
 }

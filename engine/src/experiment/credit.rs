@@ -7,8 +7,8 @@ mod conversions;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests;
-pub use conversions::{recheck_loop, recheck_one, release};
 pub(crate) use conversions::request_rechecks;
+pub use conversions::{recheck_loop, recheck_one, release};
 
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
@@ -206,9 +206,9 @@ async fn count_for_units(work: &mut Work<'_>, clicks: &[(&CountedClick, &Given)]
 }
 
 async fn credit(work: &mut Work<'_>, clicks: &[(&CountedClick, &Given)]) -> Result<()> {
-    let shown = clicks.iter().flat_map(|(click, given)| {
-        given.shown.iter().filter(|shown| shown.concerns(&click.partner_id)).map(move |shown| (*click, shown))
-    });
+    let shown = clicks
+        .iter()
+        .flat_map(|(click, given)| given.shown.iter().filter(|shown| shown.concerns(&click.partner_id)).map(move |shown| (*click, shown)));
     let shown: Vec<_> = shown.collect();
     let new: Vec<_> = shown
         .iter()

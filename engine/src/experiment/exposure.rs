@@ -60,14 +60,15 @@ pub(crate) async fn expose(work: &mut Work<'_>, recommendation_id: Recommendatio
     insert(work, &new).await
 }
 
-pub(super) struct NewExposure<'s> {
+/// A unit that saw a variant.
+pub(crate) struct NewExposure<'s> {
     pub shown: &'s Shown,
     pub recommendation_id: RecommendationId,
     pub at: DateTime<Utc>,
 }
 
 /// Inserts the exposures that are not there yet, and counts those.
-pub(super) async fn insert(work: &mut Work<'_>, new: &[NewExposure<'_>]) -> Result<()> {
+pub(crate) async fn insert(work: &mut Work<'_>, new: &[NewExposure<'_>]) -> Result<()> {
     if new.is_empty() {
         return Ok(());
     }
@@ -82,12 +83,14 @@ pub(super) async fn insert(work: &mut Work<'_>, new: &[NewExposure<'_>]) -> Resu
     let recommended: Vec<DateTime<Utc>> = new.iter().map(|new| uuid_v7_time(new.recommendation_id.0).unwrap_or(at)).collect();
     let exposed: Vec<DateTime<Utc>> = new.iter().map(|new| new.at).collect();
     let added = sqlx::query!(
-        r#"insert into experiment_exposures (experiment_id, phase, period, unit, variant, exposed_at, propensity, recommendation_id, clicks_before)
+        r#"insert into experiment_exposures (experiment_id, phase, period, unit, variant, exposed_at, propensity, recommendation_id, clicks_before,
+                                             changed_on)
            select experiment_id, phase, period, unit, variant, exposed_at, propensity, recommendation_id,
                   coalesce((select sum(clicks)::integer
                             from unit_clicks c
                             where c.unit = new.unit
-                              and c.day between (exposed_at at time zone 'UTC')::date - $10::integer and (exposed_at at time zone 'UTC')::date - 1), 0)
+                              and c.day between (exposed_at at time zone 'UTC')::date - $10::integer and (exposed_at at time zone 'UTC')::date - 1), 0),
+                  (exposed_at at time zone 'UTC')::date
            from unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[], $5::smallint[], $6::double precision[], $7::uuid[],
                        $8::timestamptz[], $9::timestamptz[])
                 as new (experiment_id, phase, period, unit, variant, propensity, recommendation_id, recommended_at, exposed_at)
@@ -125,18 +128,20 @@ pub(super) async fn insert(work: &mut Work<'_>, new: &[NewExposure<'_>]) -> Resu
 /// An exposure whose row is locked.
 pub(super) struct Locked {
     variant: i16,
-    exposed_on: NaiveDate,
+    changed_on: NaiveDate,
     before: Unit,
     pub unit: Unit,
     changes: BTreeMap<NaiveDate, Sums>,
 }
 
 impl Locked {
-    /// Changes the unit, by what happened on a day; nothing happens to a unit before its exposure.
+    /// Changes the unit, by what happened on a day: at the earliest on that of its exposure or last change, so that the sums up to any day
+    /// are those of units as they once were.
     pub fn change(&mut self, day: NaiveDate, change: impl FnOnce(&mut Unit)) {
         let before = self.unit;
         change(&mut self.unit);
-        *self.changes.entry(day.max(self.exposed_on)).or_default() += before.change_to(&self.unit);
+        self.changed_on = day.max(self.changed_on);
+        *self.changes.entry(self.changed_on).or_default() += before.change_to(&self.unit);
     }
 }
 
@@ -147,7 +152,7 @@ pub(super) async fn lock(work: &mut Work<'_>, keys: &[Key]) -> Result<BTreeMap<K
     }
     let columns = Columns::of(keys);
     let rows = sqlx::query!(
-        r#"select e.experiment_id as "experiment_id: ExperimentId", e.phase, e.period, e.unit, variant, exposed_at, clicks_before, clicks,
+        r#"select e.experiment_id as "experiment_id: ExperimentId", e.phase, e.period, e.unit, variant, changed_on, clicks_before, clicks,
                   conversions, successes, commission_minor
            from experiment_exposures e
            join unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[]) as key (experiment_id, phase, period, unit)
@@ -170,8 +175,7 @@ pub(super) async fn lock(work: &mut Work<'_>, keys: &[Key]) -> Result<BTreeMap<K
             commission_minor: row.commission_minor,
         };
         let key = Key { experiment_id: row.experiment_id, phase: row.phase, period: row.period, unit: row.unit };
-        let exposed_on = row.exposed_at.date_naive();
-        (key, Locked { variant: row.variant, exposed_on, before: unit, unit, changes: BTreeMap::new() })
+        (key, Locked { variant: row.variant, changed_on: row.changed_on, before: unit, unit, changes: BTreeMap::new() })
     });
     Ok(locked.collect())
 }
@@ -187,11 +191,13 @@ pub(super) async fn save(work: &mut Work<'_>, exposures: BTreeMap<Key, Locked>) 
     let conversions: Vec<i32> = locked.iter().map(|locked| locked.unit.conversions).collect();
     let successes: Vec<i32> = locked.iter().map(|locked| locked.unit.successes).collect();
     let commissions: Vec<i64> = locked.iter().map(|locked| locked.unit.commission_minor).collect();
+    let days: Vec<NaiveDate> = locked.iter().map(|locked| locked.changed_on).collect();
     sqlx::query!(
         "update experiment_exposures e
-         set clicks = new.clicks, conversions = new.conversions, successes = new.successes, commission_minor = new.commission_minor
-         from unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[], $5::integer[], $6::integer[], $7::integer[], $8::bigint[])
-              as new (experiment_id, phase, period, unit, clicks, conversions, successes, commission_minor)
+         set clicks = new.clicks, conversions = new.conversions, successes = new.successes, commission_minor = new.commission_minor,
+             changed_on = new.changed_on
+         from unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[], $5::integer[], $6::integer[], $7::integer[], $8::bigint[], $9::date[])
+              as new (experiment_id, phase, period, unit, clicks, conversions, successes, commission_minor, changed_on)
          where (e.experiment_id, e.phase, e.period, e.unit) = (new.experiment_id, new.phase, new.period, new.unit)",
         &columns.experiments,
         &columns.phases,
@@ -201,6 +207,7 @@ pub(super) async fn save(work: &mut Work<'_>, exposures: BTreeMap<Key, Locked>) 
         &conversions,
         &successes,
         &commissions,
+        &days,
     )
     .execute(work.connection())
     .await?;

@@ -93,13 +93,15 @@ impl Fixture {
 
     /// Logs a recommendation of Supabase for a site, as the widget would get it.
     pub async fn give(&self, site: usize, visitor: Option<&str>, shown: &[Shown]) -> RecommendationId {
-        let recommendation_id: RecommendationId = self.it.engine.new_id();
+        // The id carries the row's time.
+        let recommended_at = self.now();
+        let recommendation_id: RecommendationId = new_id(recommended_at);
         sqlx::query(
             "insert into recommendations (recommendation_id, recommended_at, site_id, model_version, offers, visitor, experiments)
              values ($1, $2, $3, 'test', '[{\"partner_id\":\"supabase\"},{\"partner_id\":\"figma\"}]', $4, $5)",
         )
         .bind(recommendation_id)
-        .bind(self.now())
+        .bind(recommended_at)
         .bind(self.it.links[site].site_id)
         .bind(visitor)
         .bind((!shown.is_empty()).then(|| serde_json::to_value(shown).unwrap()))

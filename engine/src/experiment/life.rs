@@ -14,6 +14,9 @@ use sqlx::PgConnection;
 use super::{require_read, require_write, running, store};
 use crate::{Engine, Error, Result, audit, work::Work};
 
+/// What stands in the place of a key in addresses of pages and of the API.
+const RESERVED_KEYS: [&str; 5] = ["assignments", "compare", "holdout", "new", "unit"];
+
 /// What an edit would do, or has done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edited {
@@ -35,6 +38,9 @@ pub async fn create(engine: &Engine, who: &Principal, key: Option<&str>, design:
     let is_key = (1..=40).contains(&key.len()) && key.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     if !is_key {
         return Err(Error::invalid("key", format!("`{key}` must be 1 to 40 characters of a-z, 0-9 and -")));
+    }
+    if RESERVED_KEYS.contains(&key.as_str()) {
+        return Err(Error::invalid("key", format!("`{key}` is a word of our own addresses")));
     }
     check(&design)?;
     let experiment = Experiment {

@@ -80,7 +80,7 @@ async fn a_visitor_sees_the_variant_that_the_log_names(db: PgPool) {
     let shown: Vec<Shown> = serde_json::from_value(experiments.unwrap()).unwrap();
     let [shown] = shown.as_slice() else { panic!("{shown:?}") };
     assert_eq!((shown.experiment_id, shown.phase, shown.unit.as_str()), (experiment.experiment_id, 1, VISITOR));
-    let expected = ["Long text of Supabase", "Go"][usize::try_from(shown.variant).unwrap()];
+    let expected = ["Long text of Supabase Database", "Go"][usize::try_from(shown.variant).unwrap()];
     assert_eq!(button(&answer, "supabase"), expected);
     assert_eq!(answer.variants[0].experiment, "shorter-button");
     assert!(answer.keeps_visitor);

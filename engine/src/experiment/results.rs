@@ -11,7 +11,8 @@ use domain::{
     experiment::{
         DayLift, DayResult, Design, Experiment, Metric, MetricResult, PhaseSpan, Planner, Results, Status, VariantTotals, Weights,
         statistics::{
-            self, Analysis, Arm, ArmStatistics, Baseline, CovariateSums, GuardrailQuestion, MetricKind, Question, Sizing, WeightPeriod, analyse,
+            self, Analysis, Arm, ArmStatistics, Baseline, CovariateSums, GuardrailQuestion, MetricKind, Question, Sizing, WeightPeriod,
+            analyse,
         },
     },
 };
@@ -75,20 +76,20 @@ impl Totals {
         self.clicks += other.clicks;
         self.conversions += other.conversions;
         self.commission_minor += other.commission_minor;
-        self.clicks_squares += other.clicks_squares;
-        self.commission_squares += other.commission_squares;
-        self.x += other.x;
-        self.x_squares += other.x_squares;
-        self.x_clicked += other.x_clicked;
-        self.x_converted += other.x_converted;
-        self.x_succeeded += other.x_succeeded;
-        self.x_clicks += other.x_clicks;
-        self.x_commission += other.x_commission;
+        self.clicks_squares = self.clicks_squares.saturating_add(other.clicks_squares);
+        self.commission_squares = self.commission_squares.saturating_add(other.commission_squares);
+        self.x = self.x.saturating_add(other.x);
+        self.x_squares = self.x_squares.saturating_add(other.x_squares);
+        self.x_clicked = self.x_clicked.saturating_add(other.x_clicked);
+        self.x_converted = self.x_converted.saturating_add(other.x_converted);
+        self.x_succeeded = self.x_succeeded.saturating_add(other.x_succeeded);
+        self.x_clicks = self.x_clicks.saturating_add(other.x_clicks);
+        self.x_commission = self.x_commission.saturating_add(other.x_commission);
     }
 
     /// Whether units differ in what they did before, by sums that are those of all arms.
     fn has_covariate(&self) -> bool {
-        self.x_squares * Decimal::from(self.exposures) > self.x * self.x
+        self.x_squares.saturating_mul(self.exposures.into()) > self.x.saturating_mul(self.x)
     }
 
     /// What the statistics need for a metric.
@@ -126,12 +127,10 @@ struct Measured {
 
 async fn measure(connection: &mut PgConnection, experiment: &Experiment, phase: i32) -> Result<Measured> {
     let id = experiment.experiment_id.0;
-    let rows = sqlx::query!(
-        "select phase, design, started_at, ended_at from experiment_phases where experiment_id = $1 order by phase",
-        id
-    )
-    .fetch_all(&mut *connection)
-    .await?;
+    let rows =
+        sqlx::query!("select phase, design, started_at, ended_at from experiment_phases where experiment_id = $1 order by phase", id)
+            .fetch_all(&mut *connection)
+            .await?;
     let design = rows.iter().find(|row| row.phase == phase).map(|row| row.design.clone());
     let design = design.ok_or_else(|| Error::not_found(format!("phase {phase} of test `{}`", experiment.key)))?;
     let design: Design = serde_json::from_value(design).map_err(Error::internal)?;
@@ -150,8 +149,23 @@ async fn measure(connection: &mut PgConnection, experiment: &Experiment, phase: 
     Ok(Measured { phase, design, phases, weights, days, exposures })
 }
 
+/// What a phase's variants have in all, in their order.
+pub(super) async fn totals(connection: &mut PgConnection, experiment: &Experiment, phase: i32) -> Result<Vec<Totals>> {
+    let count = experiment.design.variants.len();
+    let mut totals = vec![Totals::default(); count];
+    for changes in days(connection, experiment, phase, count).await?.values() {
+        totals.iter_mut().zip(changes).for_each(|(total, change)| total.add(change));
+    }
+    Ok(totals)
+}
+
 /// The sums by day and variant, over periods and shards.
-async fn days(connection: &mut PgConnection, experiment: &Experiment, phase: i32, count: usize) -> Result<BTreeMap<NaiveDate, Vec<Totals>>> {
+async fn days(
+    connection: &mut PgConnection,
+    experiment: &Experiment,
+    phase: i32,
+    count: usize,
+) -> Result<BTreeMap<NaiveDate, Vec<Totals>>> {
     let rows = sqlx::query!(
         r#"select day, variant, sum(exposures)::bigint as "exposures!", sum(clicked)::bigint as "clicked!", sum(converted)::bigint as "converted!",
                   sum(succeeded)::bigint as "succeeded!", sum(clicks)::bigint as "clicks!", sum(conversions)::bigint as "conversions!",
@@ -362,7 +376,8 @@ impl Measured {
         let changes = self.days.get(&evening.day);
         DayResult {
             day: evening.day,
-            exposures: changes.map_or_else(|| vec![0; evening.totals.len()], |changes| changes.iter().map(|change| change.exposures).collect()),
+            exposures: changes
+                .map_or_else(|| vec![0; evening.totals.len()], |changes| changes.iter().map(|change| change.exposures).collect()),
             conversions: evening.totals.iter().map(|totals| totals.conversions).collect(),
             means: analysis.arms.iter().map(|arm| arm.mean).collect(),
             lifts: analysis

@@ -6,6 +6,7 @@
 mod events;
 mod sites;
 mod traffic;
+mod trial;
 
 use std::fmt;
 
@@ -15,7 +16,9 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde::Serialize;
 
 use crate::{
-    Engine, Result, click, ledger, partner,
+    Engine, Result, click,
+    experiment::credit::recheck_one,
+    ledger, partner,
     simulation::{self, PlantedLink},
 };
 
@@ -64,11 +67,14 @@ pub async fn fill(engine: &Engine, days: u32, seed: u64) -> Result<Summary> {
     click::ensure_partitions(engine, i32::try_from(days / 28 + 1).unwrap_or(12)).await?;
 
     let places = plant(engine, period).await?;
-    let traffic = traffic::make(&mut rng, &places, period);
+    let trial = trial::start(engine, period).await?;
+    let traffic = traffic::make(&mut rng, &places, period, &trial);
     traffic::insert(engine, &traffic).await?;
+    trial::credit(engine, &trial, &traffic.seen(), &traffic.clicks).await?;
     let partners = partner::list_active(&mut *engine.db.acquire().await?).await?;
     let planned = events::plan(engine, &mut rng, &places, &partners, &traffic.clicks, period);
     let (conversions, successes, reversals) = events::run(engine, &planned).await?;
+    while recheck_one(engine).await? {}
     let dead_deliveries = events::insert_dead(engine, &places, &partners, period).await?;
     ledger::seal_all(engine).await?;
     sqlx::query("analyze").execute(&engine.db).await?;

@@ -7,10 +7,14 @@ use domain::{PartnerId, RecommendationId, SiteId, click::AgentClass};
 use rand::{RngExt, rngs::StdRng};
 use uuid::Uuid;
 
-use super::{Period, Place};
+use super::{
+    Period, Place,
+    trial::{Seen, Trial, share_of_variant},
+};
 use crate::{
     Engine, Result,
     click::{self, Click},
+    experiment::Shown,
 };
 
 /// Clicks per day, on average over the period.
@@ -39,15 +43,28 @@ struct Visit {
     recommendation_id: RecommendationId,
     at: DateTime<Utc>,
     place: usize,
+    /// Who took part in the test.
+    visitor: Option<Shown>,
 }
 
 impl Traffic {
     pub fn impressions(&self) -> usize {
         self.visits.iter().map(|visit| self.offers[visit.place].1.len()).sum()
     }
+
+    /// What of the test was seen, in the order of time.
+    pub fn seen(&self) -> Vec<Seen<'_>> {
+        let mut seen: Vec<Seen<'_>> = self
+            .visits
+            .iter()
+            .filter_map(|visit| Some(Seen { recommendation_id: visit.recommendation_id, at: visit.at, shown: visit.visitor.as_ref()? }))
+            .collect();
+        seen.sort_by_key(|seen| seen.at);
+        seen
+    }
 }
 
-pub fn make(rng: &mut StdRng, places: &[Place], period: Period) -> Traffic {
+pub fn make(rng: &mut StdRng, places: &[Place], period: Period, trial: &Trial) -> Traffic {
     let mut traffic = Traffic { offers: places.iter().map(offered).collect(), ..Traffic::default() };
     let hours: Vec<DateTime<Utc>> = std::iter::successors(Some(whole_hour(period.from)), |hour| Some(*hour + TimeDelta::hours(1)))
         .take_while(|hour| *hour <= period.to)
@@ -57,7 +74,7 @@ pub fn make(rng: &mut StdRng, places: &[Place], period: Period) -> Traffic {
     for hour in hours {
         let expected = CLICKS_PER_DAY * days * busyness(hour, period) / total * rng.random_range(0.75..1.25);
         for _ in 0..whole(rng, expected * VISITS_PER_CLICK) {
-            visit(rng, &mut traffic, places, hour, period);
+            visit(rng, &mut traffic, places, hour, period, trial);
         }
     }
     traffic
@@ -67,7 +84,7 @@ fn offered(place: &Place) -> (SiteId, Vec<PartnerId>) {
     (place.links.first().map_or(SiteId(Uuid::nil()), |link| link.site_id), place.links.iter().map(|link| link.partner_id.clone()).collect())
 }
 
-fn visit(rng: &mut StdRng, traffic: &mut Traffic, places: &[Place], hour: DateTime<Utc>, period: Period) {
+fn visit(rng: &mut StdRng, traffic: &mut Traffic, places: &[Place], hour: DateTime<Utc>, period: Period, trial: &Trial) {
     let at = hour + TimeDelta::milliseconds(rng.random_range(0..3_600_000));
     let chances = places.iter().map(|place| if place.created_at <= at { place.popularity } else { 0.0 });
     let Some(index) = choose(rng, chances) else { return };
@@ -76,9 +93,12 @@ fn visit(rng: &mut StdRng, traffic: &mut Traffic, places: &[Place], hour: DateTi
     }
     let place = &places[index];
     let recommendation_id: RecommendationId = domain::id::uuid_v7(at, rng.random()).into();
-    traffic.visits.push(Visit { recommendation_id, at, place: index });
     let clicked_at = at + TimeDelta::seconds(rng.random_range(4..240));
-    if rng.random_bool(1.0 / VISITS_PER_CLICK) && clicked_at < period.to {
+    let clicks = rng.random_bool(1.0 / VISITS_PER_CLICK) && clicked_at < period.to;
+    let (site_id, partners) = &traffic.offers[index];
+    let visitor = trial.visitor(rng, *site_id, partners, at, share_of_variant(clicks, 1.0 / VISITS_PER_CLICK));
+    traffic.visits.push(Visit { recommendation_id, at, place: index, visitor });
+    if clicks {
         let Some(offer) = choose(rng, CLICK_SHARES.into_iter().take(place.links.len())) else { return };
         let click = follow(rng, place, offer, recommendation_id, clicked_at);
         if click.counted && rng.random_bool(0.06) {
@@ -181,14 +201,21 @@ async fn insert_recommendations(engine: &Engine, traffic: &Traffic, visits: &[Vi
                 .collect()
         })
         .collect();
+    let visitors: Vec<Option<&str>> = visits.iter().map(|visit| visit.visitor.as_ref().map(|shown| shown.unit.as_str())).collect();
+    let experiments = visits.iter().map(|visit| visit.visitor.as_ref().map(|shown| serde_json::to_value([shown])).transpose());
+    let experiments: Vec<Option<serde_json::Value>> = experiments.collect::<Result<_, _>>()?;
     sqlx::query!(
-        "insert into recommendations (recommendation_id, recommended_at, site_id, model_version, offers)
-         select id, at, site, $5, offers from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::jsonb[]) as shown (id, at, site, offers)",
+        "insert into recommendations (recommendation_id, recommended_at, site_id, model_version, offers, visitor, experiments)
+         select id, at, site, $5, offers, visitor, experiments
+         from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::jsonb[], $6::text[], $7::jsonb[])
+                  as shown (id, at, site, offers, visitor, experiments)",
         &ids,
         &times,
         &sites,
         &offers,
         domain::recommendation::MODEL_VERSION,
+        &visitors as &[Option<&str>],
+        &experiments as &[Option<serde_json::Value>],
     )
     .execute(&engine.db)
     .await?;

@@ -139,6 +139,17 @@ pub async fn ship(
     Ok(Json(answer(&experiment::ship(&engine, &who, &key, &variant).await?)?))
 }
 
+/// `GET /api/v1/experiments/{key}/results?phase`: what a phase has shown, the present one if none is named.
+pub async fn results(
+    State(engine): State<Engine>,
+    Extension(who): Extension<Principal>,
+    Path(key): Path<String>,
+    query: Asked<ResultsQuery>,
+) -> ApiResult<Json<Value>> {
+    let found = experiment::results(&engine, &who, &key, asked(query)?.phase).await?;
+    Ok(Json(respelled(serde_json::to_value(found).map_err(Error::from)?, camel_case)))
+}
+
 /// `GET /api/v1/experiments/{key}/growthbook`: the rule by which any GrowthBook SDK assigns the same.
 pub async fn growthbook(
     State(engine): State<Engine>,
@@ -179,7 +190,8 @@ pub async fn assignments(
     let visitor = visitor.as_deref().filter(|visitor| !visitor.is_empty()).map(Asker::visitor).transpose()?;
     let found = experiment::why(&engine, &who, site_id, visitor.as_deref()).await?;
     let answers: Vec<AssignmentAnswer> = found.into_iter().map(|(experiment, assignment)| assigned(experiment, assignment)).collect();
-    Ok(Json(json!({ "siteId": site_id, "visitor": visitor, "assignments": respelled(serde_json::to_value(answers).map_err(Error::from)?, camel_case) })))
+    let answers = respelled(serde_json::to_value(answers).map_err(Error::from)?, camel_case);
+    Ok(Json(json!({ "siteId": site_id, "visitor": visitor, "assignments": answers })))
 }
 
 fn assigned(experiment: Experiment, assignment: Assignment) -> AssignmentAnswer {

@@ -43,6 +43,7 @@ pub fn routes() -> Router<AppState> {
         .route("/api/v1/experiments/holdout", get(experiments::show_holdout).put(experiments::set_holdout))
         .route("/api/v1/experiments/{key}", get(experiments::show).put(experiments::edit))
         .route("/api/v1/experiments/{key}/growthbook", get(experiments::growthbook))
+        .route("/api/v1/experiments/{key}/results", get(experiments::results))
         .route("/api/v1/experiments/{key}/ship", post(experiments::ship))
         .route("/api/v1/experiments/{key}/{step}", post(experiments::step))
         .layer(DefaultBodyLimit::max(conversions::BODY_BYTES_MAX));

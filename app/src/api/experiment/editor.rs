@@ -25,7 +25,7 @@ pub struct Editor {
     /// What else kept it from being saved.
     pub problem: Option<AppError>,
     /// What the edit would do, if that was asked for.
-    pub effect: Option<Effect>,
+    pub effect: Option<EditEffect>,
     /// What the effect was computed of, to be sent along with the confirmation.
     pub checked: String,
     /// HTML, see `panels`.
@@ -40,7 +40,7 @@ pub struct Editor {
 
 /// What an edit of a test that has begun would do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Effect {
+pub struct EditEffect {
     pub edit: Edit,
     pub words: String,
     /// On the button that does it.
@@ -97,7 +97,7 @@ mod server {
     };
     use engine::{Engine, experiment::Edited};
 
-    use super::{Draft, Editor, Effect, Stage};
+    use super::{Draft, Editor, EditEffect, Stage};
     use crate::{
         AppError,
         api::{
@@ -110,6 +110,8 @@ mod server {
 
     /// Sites that are offered to be ticked; others are named by id.
     const SITES_OFFERED: i64 = 12;
+    /// Pages beside those of the tests.
+    const RESERVED: [&str; 3] = ["new", "unit", "compare"];
     /// Far more than the longest texts of eight variants take.
     const DRAFT_BYTES_MAX: usize = 60_000;
 
@@ -121,7 +123,7 @@ mod server {
             form: base.map_or_else(|| read::new_form(kind), DesignForm::from),
             ..Draft::default()
         });
-        let (design, faults) = read::design(&form, base);
+        let (design, faults) = faults_of(&form, before.as_ref());
         let has_begun = before.as_ref().is_some_and(|before| before.phase.is_some());
         let effect = match stage {
             Stage::Sent if has_begun && faults.is_empty() => {
@@ -189,7 +191,7 @@ mod server {
 
     async fn send(engine: &Engine, who: &Principal, key: &str, form: DesignForm, checked: &str) -> Result<(), AppError> {
         let before = find(engine, who, key).await?;
-        let (design, faults) = read::design(&form, before.as_ref().map(|before| &before.design));
+        let (design, faults) = faults_of(&form, before.as_ref());
         if let Some((field, reason)) = faults.into_iter().next() {
             let error = invalid(&field, reason);
             lead_back(key, &Draft { form, stage: Stage::Sent, problem: None }, "#faults");
@@ -215,6 +217,19 @@ mod server {
         }
     }
 
+    /// What was typed as a design, with everything that is wrong with it.
+    fn faults_of(form: &DesignForm, before: Option<&Experiment>) -> (Design, read::Faults) {
+        let (design, mut faults) = read::design(form, before.map(|before| &before.design));
+        let wished = form.key.trim();
+        let is_key = wished.len() <= 40 && wished.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if before.is_none() && !is_key {
+            faults.insert("key".to_owned(), format!("`{wished}` must be at most 40 characters of a-z, 0-9 and -"));
+        } else if before.is_none() && RESERVED.contains(&wished) {
+            faults.insert("key".to_owned(), format!("`{wished}` is the address of another page: choose another one"));
+        }
+        (design, faults)
+    }
+
     async fn store(
         engine: &Engine,
         who: &Principal,
@@ -236,7 +251,7 @@ mod server {
         Ok(if key.is_empty() { None } else { Some(engine::experiment::find(engine, who, key).await?) })
     }
 
-    fn effect(edited: Edited, before: Option<&Experiment>) -> Effect {
+    fn effect(edited: Edited, before: Option<&Experiment>) -> EditEffect {
         let edit = edited.edit.unwrap_or(Edit::Description);
         let phase = before.and_then(|before| before.phase.as_ref()).map_or(1, |phase| phase.number);
         let (words, label) = match (edit, edited.moves) {
@@ -262,7 +277,7 @@ mod server {
                 format!("End phase {phase} and begin phase {}", phase + 1),
             ),
         };
-        Effect { edit, words, label }
+        EditEffect { edit, words, label }
     }
 
     fn rounded(share: f64) -> String {

@@ -6,7 +6,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::fields::{Judged, Plan, Subject, TakesPart, Variants};
 use crate::{
-    api::{Editor, Effect, SaveExperiment, load_editor, use_viewer},
+    api::{Editor, EditEffect, SaveExperiment, load_editor, use_viewer},
     components::{ButtonLink, ErrorNote, Notice, PageHeader, Panel, TableSkeleton, Tone},
 };
 
@@ -110,8 +110,8 @@ fn EditorView(editor: Editor, save: ServerAction<SaveExperiment>) -> impl IntoVi
 
 /// What the edit would do, and the button that does it.
 #[component]
-fn EffectPanel(effect: Effect) -> impl IntoView {
-    let Effect { edit, words, label } = effect;
+fn EffectPanel(effect: EditEffect) -> impl IntoView {
+    let EditEffect { edit, words, label } = effect;
     let (tone, kind) = match edit {
         Edit::Description => (Tone::Neutral, "primary"),
         Edit::MoreTraffic => (Tone::Neutral, "primary"),

@@ -197,6 +197,8 @@ pub fn TakesPart(
     let narrowed = |chosen: &[String]| if chosen.is_empty() { "all".to_owned() } else { format!("{} chosen", chosen.len()) };
     let site_note = if form.other_sites.trim().is_empty() { narrowed(&form.sites) } else { "chosen".to_owned() };
     let (partner_note, segment_note) = (narrowed(&form.partners), narrowed(&form.segments));
+    let (has_partners, has_segments) = (!form.partners.is_empty(), !form.segments.is_empty());
+    let has_sites = !form.sites.is_empty() || !form.other_sites.is_empty();
     let has_group = !form.group_name.is_empty() || faults.keys().any(|field| field.starts_with("exclusion_group"));
     view! {
         <Panel title="Who takes part" hint="nothing chosen means everybody">
@@ -215,12 +217,12 @@ pub fn TakesPart(
                         hint="Empty: when you stop it. At this time it is over." error=fault(&faults, "ends_at")
                     />
                 </div>
-                <details class="experiment-form__more" data-offers="true" open=!form.partners.is_empty()>
+                <details class="experiment-form__more" data-offers="true" open=has_partners>
                     <summary>"Partners "<span class="muted">{partner_note}</span></summary>
                     <Ticks name="form[partners][]" options=partners chosen=form.partners/>
                     <GroupFault faults=faults.clone() field="eligibility.partner_ids"/>
                 </details>
-                <details class="experiment-form__more" open={!form.sites.is_empty() || !form.other_sites.is_empty()}>
+                <details class="experiment-form__more" open=has_sites>
                     <summary>"Sites "<span class="muted">{site_note}</span></summary>
                     <Ticks name="form[sites][]" options=sites chosen=form.sites/>
                     <TextAreaField
@@ -228,7 +230,7 @@ pub fn TakesPart(
                         hint="One a line. The newest are above." error=fault(&faults, "eligibility.site_ids")
                     />
                 </details>
-                <details class="experiment-form__more" open=!form.segments.is_empty()>
+                <details class="experiment-form__more" open=has_segments>
                     <summary>"Kinds of project "<span class="muted">{segment_note}</span></summary>
                     <Ticks name="form[segments][]" options=segments chosen=form.segments/>
                     <GroupFault faults=faults.clone() field="eligibility.segments"/>

@@ -166,7 +166,10 @@ impl Question {
             return invalid("tuned_units".into(), format!("{tuned} units must be above 0"));
         }
         if let Some(prior) = self.prior.filter(|prior| !(prior.mean.is_finite() && prior.deviation > 0.0 && prior.deviation.is_finite())) {
-            return invalid("prior".into(), format!("mean {} and deviation {} must be finite, the latter above 0", prior.mean, prior.deviation));
+            return invalid(
+                "prior".into(),
+                format!("mean {} and deviation {} must be finite, the latter above 0", prior.mean, prior.deviation),
+            );
         }
         let SrmRule { level, concentration } = self.srm_rule;
         if !(level > 0.0 && level < 1.0 && concentration > 0.0 && concentration.is_finite()) {
@@ -180,7 +183,10 @@ impl Question {
                 return invalid(format!("guardrails.{index}.arms"), format!("{} statistics for {count} arms", guardrail.arms.len()));
             }
             if !(0.0..1.0).contains(&guardrail.margin) {
-                return invalid(format!("guardrails.{index}.margin"), format!("margin {} must be at least 0 and below 1", guardrail.margin));
+                return invalid(
+                    format!("guardrails.{index}.margin"),
+                    format!("margin {} must be at least 0 and below 1", guardrail.margin),
+                );
             }
         }
         Ok(())
@@ -199,10 +205,8 @@ pub fn analyse(question: &Question) -> Result<Analysis, InvalidStatistics> {
         Some((moments, reduction)) => (moments, Some(reduction)),
         None => (plain.clone(), None),
     };
-    let cells: Vec<Option<(f64, f64)>> = statistics
-        .iter()
-        .map(|arm| (question.kind == MetricKind::Rate && variance_reduction.is_none()).then(|| arm.cells()))
-        .collect();
+    let cells: Vec<Option<(f64, f64)>> =
+        statistics.iter().map(|arm| (question.kind == MetricKind::Rate && variance_reduction.is_none()).then(|| arm.cells())).collect();
     let posteriors: Option<Vec<Posterior>> = moments.iter().zip(&cells).map(|(arm, cells)| bayes::posterior(*arm, *cells)).collect();
     let chances = posteriors.as_deref().map(bayes::chances_to_be_best);
 

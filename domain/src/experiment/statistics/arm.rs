@@ -95,7 +95,10 @@ impl ArmStatistics {
                 return Err(invalid("sum", format!("{sum} successes must be a whole number from 0 to {units}, the units")));
             }
             if sum_squares != sum {
-                return Err(invalid("sum_squares", format!("{sum_squares} must equal the successes, {sum}, since each unit counts 0 or 1")));
+                return Err(invalid(
+                    "sum_squares",
+                    format!("{sum_squares} must equal the successes, {sum}, since each unit counts 0 or 1"),
+                ));
             }
         }
         check_squares("sum_squares", units, sum, sum_squares)?;
@@ -151,14 +154,21 @@ fn spread(units: u64, sum: Decimal, sum_squares: Decimal) -> Result<f64, Invalid
     centred(units, sum, sum, sum_squares)
 }
 
-/// `sum_products - a b / n`: the sum of the products of the deviations.
+/// `sum_products - a b / n`: the sum of the products of the deviations. Taken around the rounded means, so that no product needs more digits
+/// than `sum_products` has.
 fn centred(units: u64, a: Decimal, b: Decimal, sum_products: Decimal) -> Result<f64, InvalidStatistics> {
+    let n = Decimal::from(units);
     if units == 0 {
         return Ok(0.0);
     }
-    let product = a.checked_div(units.into()).and_then(|mean| mean.checked_mul(b));
-    let centred = product.and_then(|product| sum_products.checked_sub(product));
-    centred.map(float).ok_or_else(|| invalid("sum", format!("{a} is too large for 28 digits; use a larger unit")))
+    let (of_a, of_b) = ((a / n).round_dp(a.scale()), (b / n).round_dp(b.scale()));
+    let rest = |sum: Decimal, mean: Decimal| n.checked_mul(mean).and_then(|whole| sum.checked_sub(whole));
+    let centred = || {
+        let (rest_a, rest_b) = (rest(a, of_a)?, rest(b, of_b)?);
+        let around = sum_products.checked_sub(of_a.checked_mul(b)?)?.checked_sub(of_b.checked_mul(rest_a)?)?;
+        around.checked_sub((rest_a / n).checked_mul(rest_b)?)
+    };
+    centred().map(float).ok_or_else(|| invalid("sum", format!("{a} is too large for 28 digits; use a larger unit")))
 }
 
 fn check_squares(field: &str, units: u64, sum: Decimal, sum_squares: Decimal) -> Result<(), InvalidStatistics> {

@@ -98,7 +98,13 @@ fn score(x: f64, m: f64, y: f64, n: f64, ratio: f64) -> f64 {
     let part = |count: f64, units: f64, rate: f64| {
         let spread = units * rate * (1.0 - rate);
         let off = count - units * rate;
-        if spread > 0.0 { off * off / spread } else if off.abs() < 1e-9 * units { 0.0 } else { f64::INFINITY }
+        if spread > 0.0 {
+            off * off / spread
+        } else if off.abs() < 1e-9 * units {
+            0.0
+        } else {
+            f64::INFINITY
+        }
     };
     part(x, m, variant) + part(y, n, control)
 }

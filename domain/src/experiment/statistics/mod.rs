@@ -34,3 +34,6 @@ pub use power::{Baseline, InvalidPlan, SampleSize, Sizing, days, detectable_lift
 pub use sequential::{AlwaysValid, AlwaysValidMethod, CELL_MIN, always_valid, ln_e_value, ln_exact_e_value, p_of, reach, tuning};
 pub use srm::{Srm, SrmRule, WeightPeriod, srm};
 pub use verdict::Verdict;
+
+#[cfg(test)]
+mod tests;

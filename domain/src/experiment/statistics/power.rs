@@ -115,7 +115,10 @@ pub fn sample_size(sizing: &Sizing, lift: f64) -> Result<SampleSize, InvalidPlan
     sizing.check()?;
     let is_possible = lift > 0.0 && lift <= LIFT_MAX && most_lift(sizing.baseline) > lift;
     if !is_possible {
-        return Err(InvalidPlan { field: "minimum_detectable_lift", reason: format!("lift {lift} must be above 0 and leave a rate below 1") });
+        return Err(InvalidPlan {
+            field: "minimum_detectable_lift",
+            reason: format!("lift {lift} must be above 0 and leave a rate below 1"),
+        });
     }
     let units = sizing.units(lift);
     if units > UNITS_MAX {
@@ -154,7 +157,11 @@ fn most_lift(baseline: Baseline) -> f64 {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive and rounded up; a count beyond u64 becomes its maximum")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "positive and rounded up; a count beyond u64 becomes its maximum"
+)]
 fn up(value: f64) -> u64 {
     value.ceil() as u64
 }

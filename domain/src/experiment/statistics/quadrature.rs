@@ -82,13 +82,6 @@ impl Posterior {
         }
     }
 
-    pub(super) fn mean(self) -> f64 {
-        match self {
-            Self::Beta { a, b } => a / (a + b),
-            Self::Normal { mean, .. } => mean,
-        }
-    }
-
     /// Relative to the density at the mode, so that large counts do not cancel.
     fn ln_density(self, x: f64) -> f64 {
         let mode = self.mode();
@@ -118,8 +111,6 @@ impl Posterior {
 
 /// The distributions of several posteriors, at common nodes in ascending order.
 pub(super) struct Grid {
-    /// The least that any of them may be.
-    pub low: f64,
     /// Weight of each node in an integral over x.
     pub weights: Vec<f64>,
     /// By posterior and node: density, P(below), P(above).
@@ -158,7 +149,7 @@ impl Grid {
             below.push(lower);
             above.push(upper);
         }
-        Self { low: cuts[0], weights, densities, below, above }
+        Self { weights, densities, below, above }
     }
 
     /// The integral over x of a function of the node's number.

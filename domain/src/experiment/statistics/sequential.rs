@@ -11,6 +11,9 @@ use super::{
 /// With fewer successes, or fewer failures, in one of two arms the normal approximation is not trusted, and the split of the rare outcome over the
 /// arms is tested instead.
 pub const CELL_MIN: f64 = 10.0;
+/// The exact answer's p-value counts this many times: a test that begins with it may go on to the confidence sequence, and both together are to
+/// err in at most alpha of all tests.
+const EXACT_PRICE: f64 = 2.0;
 
 /// What the always-valid p-value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +100,7 @@ pub fn always_valid(
     let (method, p) = match (cells, absolute, log_ratio) {
         (Some(cells), ..) if cells.smallest() < CELL_MIN => {
             // Intervals of an approximation that does not hold are not shown.
-            let exact = variant_share.map(|share| (AlwaysValidMethod::ExactSplit, p_of(ln_exact_e_value(cells, share))));
+            let exact = variant_share.map(|share| (AlwaysValidMethod::ExactSplit, p_of(ln_exact_e_value(cells, share) - EXACT_PRICE.ln())));
             let (method, p) = exact.unwrap_or((AlwaysValidMethod::None, 1.0));
             return AlwaysValid { p, interval: None, lift_interval: None, method };
         }

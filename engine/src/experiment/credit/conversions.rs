@@ -88,7 +88,9 @@ pub async fn recheck_one(engine: &Engine) -> Result<bool> {
     let Some(due) = due else { return Ok(false) };
     // In a statement of its own, so that the next ones see what was committed while this one waited. It is also what keeps others from
     // booking for the same conversion.
-    sqlx::query!("select from conversions where conversion_id = $1 for update", due.conversion_id.0).fetch_optional(work.connection()).await?;
+    sqlx::query!("select from conversions where conversion_id = $1 for update", due.conversion_id.0)
+        .fetch_optional(work.connection())
+        .await?;
     let booked = booked(work.connection(), due.conversion_id).await?;
     let worth = worth(&mut work, due.conversion_id).await?;
     if worth != booked {

@@ -1,0 +1,214 @@
+//! Results are what the statistics say of the units themselves.
+
+use chrono::{NaiveDate, TimeDelta};
+use domain::{
+    auth::Principal,
+    experiment::{Guardrail, Results, statistics::Verdict},
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use sqlx::PgPool;
+
+use super::*;
+use crate::{
+    experiment::{
+        fixture::{Fixture, begin, design},
+        sums::{self, Place, Unit},
+    },
+    work::Work,
+};
+
+struct Seen {
+    variant: usize,
+    day: NaiveDate,
+    unit: Unit,
+}
+
+/// Units over six days, of which the third has none; the second variant is better.
+fn units(today: NaiveDate) -> Vec<Seen> {
+    let mut rng = StdRng::seed_from_u64(7);
+    let seen = (0..3_000).map(|number: usize| {
+        let variant = number % 2;
+        let days_ago = [5, 4, 2, 1, 0][rng.random_range(0..5)];
+        let clicks_before = rng.random_range(0..6);
+        let eager = f64::from(clicks_before) * 0.02 + [0.10, 0.18][variant];
+        let clicks = if rng.random_bool(eager) { rng.random_range(1..4) } else { 0 };
+        let conversions = i32::from(clicks > 0 && rng.random_bool(0.3));
+        let successes = i32::from(conversions > 0 && rng.random_bool(0.5));
+        let commission_minor = if conversions > 0 { rng.random_range(100..9_000) } else { 0 };
+        Seen {
+            variant,
+            day: today - TimeDelta::days(days_ago),
+            unit: Unit { clicks_before, clicks, conversions, successes, commission_minor },
+        }
+    });
+    seen.collect()
+}
+
+async fn add(it: &Fixture, seen: &[Seen]) {
+    for chunk in seen.chunks(500) {
+        let mut work = Work::begin(&it.it.engine).await.unwrap();
+        for Seen { variant, day, unit } in chunk {
+            let variant = i16::try_from(*variant).unwrap();
+            let place = Place { experiment_id: it.experiment_id, phase: 1, period: 0, variant, day: *day };
+            *work.experiment_sums(place) += unit.sums();
+        }
+        work.commit().await.unwrap();
+    }
+}
+
+/// The statistics of a metric over the units, summed up one by one.
+fn direct(seen: &[Seen], variant: usize, until: NaiveDate, metric: Metric) -> ArmStatistics {
+    let value = |unit: &Unit| match metric {
+        Metric::ClickRate => i64::from(unit.clicks > 0),
+        Metric::ConversionRate => i64::from(unit.conversions > 0),
+        Metric::SuccessRate => i64::from(unit.successes > 0),
+        Metric::ClicksPerUnit => unit.clicks.into(),
+        Metric::CommissionPerUnit => unit.commission_minor,
+    };
+    let mut arm = ArmStatistics::default();
+    let mut covariate = CovariateSums::default();
+    for Seen { unit, .. } in seen.iter().filter(|seen| seen.variant == variant && seen.day <= until) {
+        let (x, y) = (Decimal::from(unit.clicks_before), Decimal::from(value(unit)));
+        arm.units += 1;
+        arm.sum += y;
+        arm.sum_squares += y * y;
+        covariate.sum += x;
+        covariate.sum_squares += x * x;
+        covariate.sum_products += x * y;
+    }
+    ArmStatistics { covariate: Some(covariate), ..arm }
+}
+
+async fn shown(it: &Fixture) -> Results {
+    results(&it.it.engine, &Principal::CommandLine, "cta", None).await.unwrap()
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn every_figure_is_that_of_the_statistics_over_the_units_themselves(db: PgPool) {
+    let mut design = design();
+    design.guardrails = vec![Guardrail { metric: Metric::CommissionPerUnit, margin: 0.05 }];
+    let it = begin(db, &design).await;
+    let today = it.now().date_naive();
+    let seen = units(today);
+    add(&it, &seen).await;
+    let shown = shown(&it).await;
+    assert_eq!(shown.days.len(), 6, "the day without units is there as well");
+
+    let mut smallest = None;
+    for (row, day) in shown.days.iter().zip((today - TimeDelta::days(5)).iter_days()) {
+        let arms = ["control", "try-it"].iter().enumerate();
+        let arms = arms.map(|(variant, key)| ((*key).to_owned(), direct(&seen, variant, day, Metric::ClickRate))).collect();
+        let mut question = Question::new(MetricKind::Rate, arms, vec![0.5, 0.5], design.plan);
+        question.arms[1].smallest_p_before = smallest;
+        question.guardrails = vec![GuardrailQuestion {
+            metric: "commission_per_unit".to_owned(),
+            kind: MetricKind::Mean,
+            margin: 0.05,
+            arms: (0..2).map(|variant| direct(&seen, variant, day, Metric::CommissionPerUnit)).collect(),
+        }];
+        let analysis = analyse(&question).unwrap();
+        smallest = Some(analysis.comparisons[0].smallest_p);
+        assert_eq!((row.day, &row.means), (day, &analysis.arms.iter().map(|arm| arm.mean).collect::<Vec<_>>()));
+        assert_eq!(row.lifts[0].interval, analysis.comparisons[0].always_valid.lift_interval);
+        let of_day = |variant| i64::try_from(seen.iter().filter(|seen| seen.variant == variant && seen.day == day).count()).unwrap();
+        assert_eq!(row.exposures, [of_day(0), of_day(1)]);
+        let conversions = |variant| {
+            seen.iter().filter(|seen| seen.variant == variant && seen.day <= day).map(|seen| i64::from(seen.unit.conversions)).sum::<i64>()
+        };
+        assert_eq!(row.conversions, [conversions(0), conversions(1)]);
+        if day == today {
+            assert_eq!(shown.primary.analysis, analysis);
+            assert!(analysis.variance_reduction.is_some(), "history helps");
+            assert_eq!(shown.planner.units, 3_000);
+        }
+    }
+    assert_eq!(shown.secondary.len(), 4);
+    for MetricResult { metric, analysis } in &shown.secondary {
+        for (variant, arm) in analysis.arms.iter().enumerate() {
+            let statistics = direct(&seen, variant, today, *metric);
+            assert_eq!((arm.units, Decimal::try_from(arm.sum).unwrap()), (statistics.units, statistics.sum), "{metric:?}");
+        }
+    }
+    let commission: i64 = seen.iter().filter(|seen| seen.variant == 1).map(|seen| seen.unit.commission_minor).sum();
+    assert_eq!(shown.variants[1].commission_minor, commission);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn the_pace_is_that_of_the_last_whole_days(db: PgPool) {
+    let mut planned = design();
+    planned.plan.planned_units = 2_000;
+    let it = begin(db, &planned).await;
+    let today = it.now().date_naive();
+    sqlx::query("update experiment_phases set started_at = started_at - interval '20 days'").execute(&it.it.engine.db).await.unwrap();
+    let unit = |clicks| Unit { clicks, ..Unit::default() };
+    let days = [(20, 400), (3, 70), (0, 30)];
+    let seen = days.iter().flat_map(|(days_ago, units)| {
+        (0..*units).map(|number: i32| Seen {
+            variant: usize::from(number % 2 == 1),
+            day: today - TimeDelta::days(*days_ago),
+            unit: unit(i32::from(number % 5 == 0)),
+        })
+    });
+    add(&it, &seen.collect::<Vec<_>>()).await;
+    let planner = shown(&it).await.planner;
+    assert_eq!((planner.units, planner.planned_units, planner.days_left), (500, 2_000, Some(150)));
+    assert!((planner.units_per_day - 10.0).abs() < 1e-9, "{planner:?}");
+    assert_eq!(planner.baseline, Some(Baseline::Rate { rate: 0.2 }));
+    let lift = planner.detectable_lift.unwrap();
+    assert!(planner.needed_units.unwrap() > 2_000 && lift > 0.1 && lift < 1.0, "{planner:?}");
+    assert_eq!((planner.units_by_end, planner.detectable_lift_by_end), (None, None));
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn shares_that_differ_by_period_are_no_mismatch_and_wrong_ones_name_their_day(db: PgPool) {
+    let it = begin(db, &design()).await;
+    let today = it.now().date_naive();
+    sqlx::query("insert into experiment_weights values ($1, 1, 1, '{0.1, 0.9}', null, now())")
+        .bind(it.experiment_id)
+        .execute(&it.it.engine.db)
+        .await
+        .unwrap();
+    let add = |period, days_ago, units: [i64; 2]| {
+        let it = &it;
+        async move {
+            let mut work = Work::begin(&it.it.engine).await.unwrap();
+            for (variant, exposures) in (0..).zip(units) {
+                let day = today - TimeDelta::days(days_ago);
+                let place = Place { experiment_id: it.experiment_id, phase: 1, period, variant, day };
+                *work.experiment_sums(place) += sums::Sums { exposures, clicked: exposures / 10, ..Default::default() };
+            }
+            work.commit().await.unwrap();
+        }
+    };
+    add(0, 3, [1_000, 1_000]).await;
+    add(1, 2, [200, 1_800]).await;
+    let srm = shown(&it).await.primary.analysis.srm;
+    assert_eq!((srm.is_alarm, &srm.observed), (false, &vec![1_200, 2_800]));
+    add(1, 1, [1_500, 1_500]).await;
+    add(0, 0, [10, 10]).await;
+    let analysis = shown(&it).await.primary.analysis;
+    let since = (today - TimeDelta::days(1)).and_time(NaiveTime::MIN).and_utc();
+    assert!(analysis.srm.is_alarm);
+    assert_eq!(analysis.verdict, Verdict::SampleRatioMismatch { since: Some(since) });
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_test_without_units_has_results_that_say_so_and_one_without_a_start_has_none(db: PgPool) {
+    let it = begin(db, &design()).await;
+    let shown = shown(&it).await;
+    assert_eq!((shown.days.len(), shown.days[0].exposures.clone(), shown.planner.days_left), (1, vec![0, 0], None));
+    assert!(matches!(shown.primary.analysis.verdict, Verdict::TooFewUnits { units: 0, .. }), "{:?}", shown.primary.analysis.verdict);
+    assert_eq!(shown.planner.baseline, None);
+    let text = serde_json::to_string(&shown).unwrap();
+    assert_eq!(serde_json::from_str::<Results>(&text).unwrap(), shown);
+
+    let ask = |who: Principal, key: &'static str, phase| {
+        let engine = it.it.engine.clone();
+        async move { results(&engine, &who, key, phase).await.unwrap_err() }
+    };
+    assert!(matches!(ask(Principal::CommandLine, "cta", Some(2)).await, Error::NotFound { what } if what.contains("phase 2")));
+    assert!(matches!(ask(Principal::CommandLine, "other", None).await, Error::NotFound { .. }));
+    assert!(matches!(ask(Principal::Anonymous, "cta", None).await, Error::Unauthenticated));
+    sqlx::query("update experiments set status = 'draft', phase = null").execute(&it.it.engine.db).await.unwrap();
+    assert!(matches!(ask(Principal::CommandLine, "cta", None).await, Error::Conflict(reason) if reason.contains("never started")));
+}
