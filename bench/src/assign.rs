@@ -8,7 +8,7 @@ use domain::{
     Currency, ExperimentId, SiteId,
     experiment::{
         Design, Eligibility, Evaluator, ExclusionGroup, Experiment, ExperimentKind, Holdout, Metric, Payload, Phase, Plan, Status, Subject,
-        UnitKind, Variant, assign, growthbook_rule,
+        UnitKind, Variant, assign_all, growthbook_rule,
     },
 };
 use growthbook_rust::{
@@ -134,8 +134,7 @@ fn sdk(experiments: &[Experiment], holdout: &Holdout) -> Result<(GrowthBook, Vec
 fn ours(tests: &[Evaluator], unit: &str, holdout: &Holdout, now: DateTime<Utc>, mut tell: impl FnMut(usize, Option<usize>)) -> usize {
     let subject = Subject { visitor: Some(unit), site_id: SiteId(Uuid::nil()), partners: None, segment: None };
     let mut assigned = 0;
-    for (number, test) in tests.iter().enumerate() {
-        let answer = black_box(assign(test, &subject, holdout, now));
+    for (number, answer) in assign_all(tests, &subject, holdout, now).map(black_box).enumerate() {
         assigned += usize::from(answer.variant.is_some());
         tell(number, answer.variant);
     }

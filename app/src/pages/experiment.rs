@@ -68,15 +68,15 @@ fn Detail(detail: ExperimentDetail, actions: Actions, may_operate: bool) -> impl
         <DoneNotice/>
         <FormError failure=failure(actions.step)/>
         <FormError failure=failure(actions.ship)/>
-        <div class="experiment__standing">
-            <div class="experiment__state" id="experiment-state" data-live-region><StatusBadge status/></div>
+        <div class="experiment__standing" id="experiment-state" data-live-region>
+            <StatusBadge status/>
             {may_operate.then(|| view! { <Steps key=key.clone() status actions/> })}
         </div>
         <div id="experiment-verdict" data-live-region inner_html=verdict></div>
         {may_ship.then(|| view! { <Ship key choices shipped status actions/> })}
         {(!phases.is_empty()).then(|| view! { <Tabs label="Phases" tabs=phases/> })}
-        {has_results.then(|| view! { <Tabs label="Metrics" tabs/> })}
-        {has_results.then(|| view! { <div id="experiment-results" data-live-region inner_html=results></div> })}
+        <div class="experiment__live" id="experiment-metrics" data-live-region>{has_results.then(|| view! { <Tabs label="Metrics" tabs/> })}</div>
+        <div class="experiment__live" id="experiment-results" data-live-region inner_html=results></div>
         <div id="experiment-design" data-live-region inner_html=design></div>
     }
 }

@@ -196,7 +196,7 @@ pub struct Assignment {
     pub variant: Option<usize>,
     /// Decides the variant.
     pub bucket: Option<f64>,
-    /// Decides who takes part: those below the traffic allocation.
+    /// Decides who takes part: those below the traffic allocation. Absent if all do.
     pub traffic_bucket: Option<f64>,
     /// Decides which test of the exclusion group may have the unit.
     pub exclusion_bucket: Option<f64>,
@@ -212,41 +212,77 @@ impl Assignment {
 
 /// Which variant a unit gets at a time. A visitor is hashed as the text of its id, a site as its id in lower case with hyphens.
 pub fn assign(test: &Evaluator, subject: &Subject, holdout: &Holdout, now: DateTime<Utc>) -> Assignment {
-    if let Some(reason) = test.closed(now) {
-        return Assignment::without_buckets(reason);
-    }
-    let mut site = [0; Hyphenated::LENGTH];
-    let unit = match test.unit {
-        UnitKind::Visitor => subject.visitor.unwrap_or_default(),
-        UnitKind::Site => subject.site_id.0.hyphenated().encode_lower(&mut site),
-    };
-    if unit.is_empty() {
-        return Assignment::without_buckets(Reason::NoUnit);
-    }
-    if !test.is_eligible(subject) {
-        return Assignment::without_buckets(Reason::NotEligible);
-    }
-    let (exclusion_seed, exclusion) = test.exclusion.unwrap_or((test.variant, BucketRange::WHOLE));
-    let (traffic_seed, traffic) = test.traffic;
-    let [bucket, traffic_bucket, exclusion_bucket, holdout_bucket] =
-        hash_all([test.variant, traffic_seed, exclusion_seed, holdout.seeded], unit);
+    Units::new(subject, holdout).assign(test, now)
+}
 
-    let variant = choose_variation(bucket, &test.ranges);
-    let reason = if holdout.range().contains(holdout_bucket) {
-        Reason::Holdout
-    } else if !exclusion.contains(exclusion_bucket) {
-        Reason::Excluded
-    } else if !traffic.contains(traffic_bucket) || variant.is_none() {
-        Reason::NotInTraffic
-    } else {
-        Reason::Assigned
-    };
-    Assignment {
-        reason,
-        variant: variant.filter(|_| reason == Reason::Assigned),
-        bucket: Some(bucket),
-        traffic_bucket: Some(traffic_bucket),
-        exclusion_bucket: test.exclusion.map(|_| exclusion_bucket),
-        holdout_bucket: (holdout.share > 0.0).then_some(holdout_bucket),
+/// Which variant of each test a unit gets at a time, in the tests' order: as [`assign`], but what they share is computed once.
+pub fn assign_all<'t>(
+    tests: impl IntoIterator<Item = &'t Evaluator>,
+    subject: &Subject,
+    holdout: &Holdout,
+    now: DateTime<Utc>,
+) -> impl Iterator<Item = Assignment> {
+    let units = Units::new(subject, holdout);
+    tests.into_iter().map(move |test| units.assign(test, now))
+}
+
+/// The two units of a subject, and whether each is held out.
+struct Units<'s> {
+    subject: &'s Subject<'s>,
+    holdout: BucketRange,
+    visitor: Option<(&'s str, Option<f64>)>,
+    site: ([u8; Hyphenated::LENGTH], Option<f64>),
+}
+
+impl<'s> Units<'s> {
+    fn new(subject: &'s Subject<'s>, holdout: &Holdout) -> Self {
+        let bucket = |unit: &str| (holdout.share > 0.0).then(|| holdout.seeded.hash(unit));
+        let mut site = [0; Hyphenated::LENGTH];
+        let site_bucket = bucket(subject.site_id.0.hyphenated().encode_lower(&mut site));
+        let visitor = subject.visitor.filter(|visitor| !visitor.is_empty());
+        Self {
+            subject,
+            holdout: holdout.range(),
+            visitor: visitor.map(|visitor| (visitor, bucket(visitor))),
+            site: (site, site_bucket),
+        }
+    }
+
+    fn assign(&self, test: &Evaluator, now: DateTime<Utc>) -> Assignment {
+        if let Some(reason) = test.closed(now) {
+            return Assignment::without_buckets(reason);
+        }
+        let unit = match test.unit {
+            UnitKind::Visitor => self.visitor,
+            UnitKind::Site => std::str::from_utf8(&self.site.0).ok().map(|site| (site, self.site.1)),
+        };
+        let Some((unit, holdout_bucket)) = unit else { return Assignment::without_buckets(Reason::NoUnit) };
+        if !test.is_eligible(self.subject) {
+            return Assignment::without_buckets(Reason::NotEligible);
+        }
+        let (traffic_seed, traffic) = test.traffic;
+        let is_partial = traffic.end < 1.0;
+        let [bucket, traffic_bucket, exclusion_bucket] =
+            hash_all([Some(test.variant), is_partial.then_some(traffic_seed), test.exclusion.map(|(seed, _)| seed)], unit);
+
+        let variant = bucket.and_then(|bucket| choose_variation(bucket, &test.ranges));
+        let is_excluded = || test.exclusion.zip(exclusion_bucket).is_some_and(|((_, part), bucket)| !part.contains(bucket));
+        let reason = if holdout_bucket.is_some_and(|bucket| self.holdout.contains(bucket)) {
+            Reason::Holdout
+        } else if is_excluded() {
+            Reason::Excluded
+        } else if traffic_bucket.is_some_and(|bucket| !traffic.contains(bucket)) || variant.is_none() {
+            Reason::NotInTraffic
+        } else {
+            Reason::Assigned
+        };
+        Assignment {
+            reason,
+            variant: variant.filter(|_| reason == Reason::Assigned),
+            bucket,
+            traffic_bucket,
+            exclusion_bucket,
+            holdout_bucket,
+        }
     }
 }

@@ -34,14 +34,19 @@ impl Seeded {
 
     /// The same as [`hash`] of version 2.
     pub fn hash(self, value: &str) -> f64 {
-        let [hash] = hash_all([self], value);
-        hash
+        let [state] = feed_all([self], value);
+        finish(state)
     }
 }
 
-/// The hashes of one unit under several seeds. One pass over the text costs about as much as one hash alone, since the multiplications of the
-/// seeds do not wait for each other.
-pub fn hash_all<const N: usize>(seeds: [Seeded; N], value: &str) -> [f64; N] {
+/// The hashes of one unit under several seeds; a question that is not asked has none. One pass over the text costs about as much as one
+/// hash alone, since the multiplications of the seeds do not wait for each other.
+pub fn hash_all<const N: usize>(seeds: [Option<Seeded>; N], value: &str) -> [Option<f64>; N] {
+    let states = feed_all(seeds.map(|seed| seed.unwrap_or(Seeded(OFFSET))), value);
+    std::array::from_fn(|index| seeds[index].map(|_| finish(states[index])))
+}
+
+fn feed_all<const N: usize>(seeds: [Seeded; N], value: &str) -> [u32; N] {
     let mut states = seeds.map(|seed| seed.0);
     if value.is_ascii() {
         for byte in value.bytes() {
@@ -52,7 +57,11 @@ pub fn hash_all<const N: usize>(seeds: [Seeded; N], value: &str) -> [f64; N] {
             states = states.map(|state| step(state, u32::from(unit)));
         }
     }
-    states.map(|state| f64::from(feed_decimal(OFFSET, state) % BUCKETS) / f64::from(BUCKETS))
+    states
+}
+
+fn finish(state: u32) -> f64 {
+    f64::from(feed_decimal(OFFSET, state) % BUCKETS) / f64::from(BUCKETS)
 }
 
 fn step(state: u32, unit: u32) -> u32 {
@@ -109,8 +118,9 @@ mod tests {
     fn all_seeds_at_once_give_what_each_gives_alone() {
         let seeds = ["", "a", "größe", "😀", "checkout:1:traffic"];
         for value in ["", "1", "7d3c1c8e-53b5-4bd4-8e37-2e5f7a3a0b11", "用户123", "a😀b"] {
-            let together = hash_all(seeds.map(Seeded::new), value);
-            assert_eq!(together.map(Some), seeds.map(|seed| hash(seed, value, 2)), "{value}");
+            let together = hash_all(seeds.map(|seed| Some(Seeded::new(seed))), value);
+            assert_eq!(together, seeds.map(|seed| hash(seed, value, 2)), "{value}");
+            assert_eq!(hash_all([None, Some(Seeded::new("a"))], value), [None, hash("a", value, 2)]);
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct Results {
     pub variants: Vec<VariantTotals>,
     /// The metric that decides, with its guardrails; its verdict is that of the test.
     pub primary: MetricResult,
-    /// All other metrics. They decide nothing.
+    /// All other metrics, as of now alone. They decide nothing.
     pub secondary: Vec<MetricResult>,
     /// A row for each day since the first exposure.
     pub days: Vec<DayResult>,
@@ -72,7 +72,8 @@ pub struct DayResult {
     pub exposures: Vec<i64>,
     /// Up to and with this day.
     pub conversions: Vec<i64>,
-    /// The primary metric per unit, up to and with this day.
+    /// The primary metric per unit, up to and with this day; empty, as are `lifts`, on the days in between that a phase of more than 90 days is
+    /// not looked at.
     pub means: Vec<Option<f64>>,
     /// Against the control, up to and with this day; that of the control itself is absent.
     pub lifts: Vec<DayLift>,

@@ -30,9 +30,11 @@ fn a_running_test_assigns_by_the_hash_of_its_phase() {
         let answer = ask(&half(), &visitor(id));
         assert_eq!(answer.reason, Reason::Assigned);
         assert_eq!(answer.bucket, hash("seed", id, 2));
-        assert_eq!(answer.traffic_bucket, hash("seed:traffic", id, 2));
         assert_eq!(answer.variant, Some(usize::from(answer.bucket.unwrap() >= 0.5)));
-        assert_eq!((answer.exclusion_bucket, answer.holdout_bucket), (None, None), "the test does not ask");
+        assert_eq!((answer.traffic_bucket, answer.exclusion_bucket, answer.holdout_bucket), (None, None, None), "the test does not ask");
+        let mut partial = half();
+        partial.design.traffic_allocation = 0.5;
+        assert_eq!(ask(&partial, &visitor(id)).traffic_bucket, hash("seed:traffic", id, 2));
     }
 }
 

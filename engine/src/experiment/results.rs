@@ -1,7 +1,7 @@
 //! Results, from the sums by day: what they cost does not depend on how many units there are.
 //!
-//! The test is looked at once for the evening of each day, in order. So a p-value that was small enough once stays so, and the day on which
-//! the arms stopped having the units that their weights promise is known, without anything being kept.
+//! The primary metric is looked at for the evening of each day, in order. So a p-value that was small enough once stays so, and the day on
+//! which the arms stopped having the units that their weights promise is known, without anything being kept.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +24,9 @@ use crate::{Engine, Error, Result};
 
 /// Whole days that the pace is taken from.
 const PACE_DAYS: i64 = 7;
+
+/// Evenings of a phase that are looked at: a look costs about a millisecond. A longer phase has them evenly spaced, the last one among them.
+const LOOKS_MAX: usize = 90;
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -249,18 +252,18 @@ struct Evening {
 impl Measured {
     fn results(&self, experiment: &Experiment, now: DateTime<Utc>) -> Result<Results> {
         let evenings = self.evenings(now);
-        let Some(last) = evenings.last() else { return Err(Error::internal("a phase has a day at least")) };
+        let last = evenings.last().ok_or_else(no_look)?;
         let span = self.phases.iter().find(|span| span.phase == self.phase);
         let is_over = matches!(experiment.status, Status::Stopped | Status::Archived) || span.is_some_and(|span| span.ended_at.is_some());
-        let primary = self.looks(self.design.primary_metric, &evenings, is_over)?;
+        let primary = self.looks(&evenings, is_over)?;
         let secondary = Metric::ALL.into_iter().filter(|metric| *metric != self.design.primary_metric);
         let secondary = secondary.map(|metric| {
-            let mut looks = self.looks(metric, &evenings, is_over)?;
-            Ok(MetricResult { metric, analysis: looks.pop().ok_or_else(no_look)? })
+            let question = Question { is_over, ..self.question(metric, last) };
+            Ok(MetricResult { metric, analysis: analyse(&question).map_err(Error::internal)? })
         });
         let secondary = secondary.collect::<Result<_>>()?;
-        let days = evenings.iter().zip(&primary).map(|(evening, analysis)| self.day(evening, analysis)).collect();
-        let analysis = primary.into_iter().next_back().ok_or_else(no_look)?;
+        let days = evenings.iter().zip(&primary).map(|(evening, analysis)| self.day(evening, analysis.as_ref())).collect();
+        let analysis = primary.into_iter().next_back().flatten().ok_or_else(no_look)?;
         let current = self.weights.last().map(|weights| weights.weights.clone()).unwrap_or_else(|| self.design.weights());
         let variants = self.design.variants.iter().zip(&last.totals).zip(current.iter()).map(|((variant, totals), weight)| VariantTotals {
             key: variant.key.clone(),
@@ -324,30 +327,38 @@ impl Measured {
         units.iter().map(|(period, units)| WeightPeriod { weights: weights_of(*period), units: units.clone() }).collect()
     }
 
-    /// An analysis for each evening. What earlier ones found goes into later ones.
-    fn looks(&self, metric: Metric, evenings: &[Evening], is_over: bool) -> Result<Vec<Analysis>> {
-        let is_primary = metric == self.design.primary_metric;
-        let mut looks: Vec<Analysis> = Vec::with_capacity(evenings.len());
+    /// An analysis of the primary metric for each evening that is looked at. What earlier ones found goes into later ones.
+    fn looks(&self, evenings: &[Evening], is_over: bool) -> Result<Vec<Option<Analysis>>> {
+        let step = evenings.len().div_ceil(LOOKS_MAX);
+        let mut looks: Vec<Option<Analysis>> = Vec::with_capacity(evenings.len());
         let mut mismatch_since = None;
         for (index, evening) in evenings.iter().enumerate() {
             let is_last = index + 1 == evenings.len();
-            let mut question = self.question(metric, evening, is_primary);
+            if (evenings.len() - 1 - index) % step != 0 {
+                looks.push(None);
+                continue;
+            }
+            let mut question = self.question(self.design.primary_metric, evening);
             question.is_over = is_over && is_last;
             question.mismatch_since = mismatch_since;
             for arm in &mut question.arms {
-                let before = looks.last().and_then(|look| look.comparisons.iter().find(|comparison| comparison.variant == arm.key));
+                let before = looks
+                    .iter()
+                    .flatten()
+                    .next_back()
+                    .and_then(|look| look.comparisons.iter().find(|comparison| comparison.variant == arm.key));
                 arm.smallest_p_before = before.map(|comparison| comparison.smallest_p);
             }
             let analysis = analyse(&question).map_err(Error::internal)?;
             if analysis.srm.is_alarm {
                 mismatch_since = mismatch_since.or(Some(evening.day.and_time(NaiveTime::MIN).and_utc()));
             }
-            looks.push(analysis);
+            looks.push(Some(analysis));
         }
         Ok(looks)
     }
 
-    fn question(&self, metric: Metric, evening: &Evening, is_primary: bool) -> Question {
+    fn question(&self, metric: Metric, evening: &Evening) -> Question {
         let mut all = Totals::default();
         evening.totals.iter().for_each(|totals| all.add(totals));
         let with_covariate = all.has_covariate();
@@ -360,7 +371,7 @@ impl Measured {
         let named = arms.iter().map(|arm| (arm.key.clone(), arm.statistics)).collect();
         let mut question = Question::new(MetricKind::from(metric), named, self.design.weights(), self.design.plan);
         question.periods.clone_from(&evening.periods);
-        if is_primary {
+        if metric == self.design.primary_metric {
             let guardrail = |guardrail: &domain::experiment::Guardrail| GuardrailQuestion {
                 metric: guardrail.metric.as_str().to_owned(),
                 kind: MetricKind::from(guardrail.metric),
@@ -372,17 +383,17 @@ impl Measured {
         question
     }
 
-    fn day(&self, evening: &Evening, analysis: &Analysis) -> DayResult {
+    fn day(&self, evening: &Evening, analysis: Option<&Analysis>) -> DayResult {
         let changes = self.days.get(&evening.day);
         DayResult {
             day: evening.day,
             exposures: changes
                 .map_or_else(|| vec![0; evening.totals.len()], |changes| changes.iter().map(|change| change.exposures).collect()),
             conversions: evening.totals.iter().map(|totals| totals.conversions).collect(),
-            means: analysis.arms.iter().map(|arm| arm.mean).collect(),
+            means: analysis.into_iter().flat_map(|analysis| &analysis.arms).map(|arm| arm.mean).collect(),
             lifts: analysis
-                .comparisons
-                .iter()
+                .into_iter()
+                .flat_map(|analysis| &analysis.comparisons)
                 .map(|comparison| DayLift {
                     variant: comparison.variant.clone(),
                     lift: comparison.difference.lift.map(|lift| lift.estimate),

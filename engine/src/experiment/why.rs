@@ -3,7 +3,7 @@
 use domain::{
     SiteId,
     auth::Principal,
-    experiment::{Assignment, Experiment, Subject, assign},
+    experiment::{Assignment, Experiment, Subject, assign_all},
 };
 
 use super::{require_read, running};
@@ -23,5 +23,6 @@ pub async fn why(engine: &Engine, who: &Principal, site_id: SiteId, visitor: Opt
     let segment = site.analysis.as_ref().map(|analysis| analysis.kind);
     let subject = Subject { visitor, site_id, partners: Some(&partner_ids), segment };
     let now = engine.now();
-    Ok(running.tests.iter().map(|test| (test.experiment.clone(), assign(&test.evaluator, &subject, &running.holdout, now))).collect())
+    let assignments = assign_all(running.tests.iter().map(|test| &test.evaluator), &subject, &running.holdout, now);
+    Ok(running.tests.iter().map(|test| test.experiment.clone()).zip(assignments).collect())
 }

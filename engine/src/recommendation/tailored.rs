@@ -2,7 +2,7 @@
 
 use domain::{
     PartnerId, SiteId,
-    experiment::{Experiment, ExperimentKind, Payload, Status, Subject, UnitKind, WidgetLayout, assign},
+    experiment::{Experiment, ExperimentKind, Payload, Status, Subject, UnitKind, WidgetLayout, assign_all},
     partner::IntegrationKind,
     recommendation::{Offer, Settings, ShownVariant},
 };
@@ -129,8 +129,8 @@ fn assigned<'r>(
     let subject =
         Subject { visitor: asker.visitor.as_deref(), site_id, partners: Some(&partner_ids), segment: Some(site.analysis.kind) };
     let now = engine.now();
-    let chosen = running.tests.iter().filter_map(|test| {
-        let assignment = assign(&test.evaluator, &subject, &running.holdout, now);
+    let assignments = assign_all(running.tests.iter().map(|test| &test.evaluator), &subject, &running.holdout, now);
+    let chosen = running.tests.iter().zip(assignments).filter_map(|(test, assignment)| {
         let unit = match test.experiment.design.unit {
             UnitKind::Visitor => asker.visitor.clone()?,
             UnitKind::Site => site_id.to_string(),

@@ -196,6 +196,9 @@ fn comparison_answer(question: &Question, arm: usize, comparison: &Comparison) -
 fn question(row: &Row) -> Result<Question, Refused> {
     let arms = row.arms.iter().enumerate().map(|(index, arm)| Ok((index.to_string(), read_arm(row.metric, index, arm)?)));
     let arms = arms.collect::<Result<Vec<_>, _>>()?;
+    if arms.len() < 2 {
+        return Err(refused("arms".to_owned(), format!("{} arms: a comparison takes a control and a variant", arms.len())));
+    }
     let weights = row.weights.clone().unwrap_or_else(|| vec![1.0; arms.len()]);
     if weights.len() != arms.len() {
         return Err(refused("weights".to_owned(), format!("{} weights for {} arms", weights.len(), arms.len())));
@@ -362,7 +365,7 @@ mod tests {
         named(&|row| row["arms"][1]["sum"] = json!("x"), "arms[1].sum`: invalid type");
         named(&|row| row["arms"][1]["sum"] = json!(1_001), "arms[1].sum`: 1001 successes");
         named(&|row| row["arms"][1]["sum_squares"] = json!(131), "arms[1].sum_squares`: 131 must equal");
-        named(&|row| row["arms"][1]["sum_squares"] = json!(1e40), "arms[1].sum_squares`: `1e40` does not fit");
+        named(&|row| row["arms"][1]["sum_squares"] = json!(1e40), "arms[1].sum_squares`: `1e+40` does not fit");
         named(&|row| row["arms"][1]["total"] = json!(1), "arms[1].total`: unknown field");
         let without = json!({ "id": "a", "metric": "mean", "arms": [{ "n": 9, "sum": 1 }, { "n": 9, "sum": 2 }] });
         named(&|row| *row = without.clone(), "arms[0].sum_squares`: is missing");

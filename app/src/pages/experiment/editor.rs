@@ -82,9 +82,10 @@ fn EditorView(editor: Editor, save: ServerAction<SaveExperiment>) -> impl IntoVi
         let list = faults.iter().map(|(field, reason)| view! { <li>{super::fields::field_name(field)}": "{reason.clone()}</li> }).collect_view();
         view! { <Notice tone=Tone::Bad><strong>{words}</strong><ul class="experiment-form__faults">{list}</ul></Notice> }
     });
-    let preview = demo.filter(|_| has_begun).map(|demo| (demo, key.clone()));
+    let cancel = back.clone();
+    let preview = demo.filter(|_| !is_new).map(|demo| (demo, key.clone()));
     view! {
-        <PageHeader title lead><ButtonLink href=back.clone()>"Cancel"</ButtonLink></PageHeader>
+        <PageHeader title lead><ButtonLink href=cancel>"Cancel"</ButtonLink></PageHeader>
         <ActionForm action=save attr:class="experiment-form" attr:novalidate=true>
             // What the Enter key presses; the first button of a form is its default.
             <button type="submit" class="visually-hidden" name="act" value="save" tabindex="-1" aria-hidden="true">{label}</button>

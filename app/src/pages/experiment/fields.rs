@@ -112,7 +112,7 @@ pub fn Subject(form: DesignForm, faults: Faults, is_new: bool) -> impl IntoView 
 pub fn Variants(
     form: DesignForm,
     faults: Faults,
-    /// The demo page and the test's key, once the test has begun.
+    /// The demo page and the test's key, once the test is saved.
     preview: Option<(String, String)>,
 ) -> impl IntoView {
     let count = form.variants.len();
@@ -175,7 +175,7 @@ fn VariantFields(
                     <SelectField name=name("layout") label="Layout" options=with_all("As without a test", layouts) value=variant.layout error=fault("payload")/>
                 </div>
                 <div class="row">
-                    {link.map(|href| view! { <a href=href rel="external" target="_blank">"Preview as it runs now"</a> })}
+                    {link.map(|href| view! { <a href=href rel="external" target="_blank">"Preview as it is saved"</a> })}
                     {is_removable.then(|| {
                         let label = format!("Remove {}", title.to_lowercase());
                         view! { <button type="submit" class="button" data-kind="quiet" name="act" value=format!("remove-{index}")>{label}</button> }

@@ -13,7 +13,7 @@ use crate::{
     panels::{capitalised, html},
 };
 
-/// `names` are those of partners and sites, by id; `previews` is where a variant can be looked at, if there is a site.
+/// `names` are those of partners and sites, by id; `preview` is the page where a variant can be looked at, if there is a site.
 pub fn design(experiment: &Experiment, names: &BTreeMap<String, String>, preview: Option<&str>) -> String {
     html(view! {
         <div class="stack">
@@ -30,7 +30,7 @@ pub fn design(experiment: &Experiment, names: &BTreeMap<String, String>, preview
 fn Variants(experiment: Experiment, preview: Option<String>) -> impl IntoView {
     let Experiment { key, design, phase, status, .. } = experiment;
     let hint = format!("{} tests change {}", kind_word(design.kind), kind_meaning(design.kind));
-    let is_open = matches!(status, Status::Running | Status::Paused);
+    let is_open = matches!(status, Status::Draft | Status::Running | Status::Paused);
     let weights = phase.map(|phase| phase.weights).filter(|weights| weights.len() == design.variants.len());
     let weights = weights.unwrap_or_else(|| design.weights());
     let rows = design.variants.into_iter().zip(weights).enumerate().map(|(index, (variant, weight))| {

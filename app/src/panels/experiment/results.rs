@@ -16,7 +16,7 @@ use table::VariantTable;
 
 use crate::{
     charts,
-    components::{Badge, Bar, ButtonLink, DataTable, EmptyState, Notice, NumberCell, Panel, Symbol, Tone, count, date_time, metric_meaning, metric_word},
+    components::{Badge, Bar, DataTable, EmptyState, Notice, NumberCell, Panel, Symbol, Tone, count, date_time, metric_meaning, metric_word},
     panels::{capitalised, html},
 };
 
@@ -167,12 +167,13 @@ fn Numbers(results: Results, shown: MetricResult) -> impl IntoView {
     let hint = format!("{}, each variant against the control", metric_meaning(shown.metric));
     let rails = results.primary.analysis.comparisons.iter().any(|comparison| !comparison.guardrails.is_empty());
     let analysis = results.primary.analysis.clone();
+    let table = results.clone();
     let names: Vec<(String, String)> = results.variants.iter().map(|variant| (variant.key.clone(), variant.name.clone())).collect();
     view! {
         <div class="stack">
             {secondary}
             <Panel title=metric_word(shown.metric) hint flush=true>
-                <VariantTable results=results.clone() shown/>
+                <VariantTable results=table shown/>
                 <div class="experiment__under">{adjusted}<Meanings/></div>
             </Panel>
             <div class="columns">
@@ -270,13 +271,15 @@ fn Days(results: Results) -> impl IntoView {
                 let lift_of = day.lifts.iter().find(|lift| lift.variant == variant.key);
                 let lift_words = lift_of.and_then(|day| day.lift).map_or_else(|| "–".to_owned(), lift);
                 let interval = lift_of.and_then(|day| day.interval).map_or_else(|| "–".to_owned(), figures::lift_interval);
+                let units = count(day.exposures.get(place).copied().unwrap_or_default());
+                let conversions = count(day.conversions.get(place).copied().unwrap_or_default());
                 let mean = day.means.get(place).copied().flatten().map_or_else(|| "–".to_owned(), |mean| value(metric, currency, mean));
                 view! {
                     <tr>
                         <td data-label="Day">{crate::components::day(date)}</td>
                         <td data-label="Variant">{variant.name}</td>
-                        <NumberCell label="Units that day">{count(day.exposures.get(place).copied().unwrap_or_default())}</NumberCell>
-                        <NumberCell label="Conversions so far">{count(day.conversions.get(place).copied().unwrap_or_default())}</NumberCell>
+                        <NumberCell label="Units that day">{units}</NumberCell>
+                        <NumberCell label="Conversions so far">{conversions}</NumberCell>
                         <NumberCell label="So far">{mean}</NumberCell>
                         <NumberCell label="Lift">{lift_words}</NumberCell>
                         <NumberCell label="Interval">{interval}</NumberCell>
@@ -301,11 +304,11 @@ fn Comparison(tests: Vec<(Experiment, Results)>) -> impl IntoView {
         .map(|(experiment, results)| {
             let analysis = &results.primary.analysis;
             let (tone, word) = tone(&analysis.verdict);
-            let best = figures::best(analysis);
+            let best = best(analysis);
             let name = best.map(|best| results.variants.iter().find(|variant| variant.key == best.variant).map_or(best.variant.clone(), |variant| variant.name.clone()));
             let best_lift = best.and_then(|best| best.difference.lift).map_or_else(|| "–".to_owned(), |found| lift(found.estimate));
             let interval = best.and_then(|best| best.always_valid.lift_interval).map_or_else(|| "–".to_owned(), figures::lift_interval);
-            let chance = best.and_then(|best| best.beliefs).map_or_else(|| "–".to_owned(), |beliefs| figures::chance(beliefs.chance_to_win));
+            let chance = best.and_then(|best| best.beliefs).map_or_else(|| "–".to_owned(), |beliefs| chance(beliefs.chance_to_win));
             view! {
                 <tr>
                     <td data-label="Test"><a href=format!("/experiments/{}", experiment.key)>{experiment.design.name.clone()}</a></td>

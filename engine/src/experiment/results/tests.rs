@@ -212,3 +212,17 @@ async fn a_test_without_units_has_results_that_say_so_and_one_without_a_start_ha
     sqlx::query("update experiments set status = 'draft', phase = null").execute(&it.it.engine.db).await.unwrap();
     assert!(matches!(ask(Principal::CommandLine, "cta", None).await, Error::Conflict(reason) if reason.contains("never started")));
 }
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_long_phase_is_looked_at_on_some_evenings_and_always_on_the_last(db: PgPool) {
+    let it = begin(db, &design()).await;
+    let today = it.now().date_naive();
+    let seen = (0..200).flat_map(|days_ago| {
+        (0..2).map(move |variant| Seen { variant, day: today - TimeDelta::days(days_ago), unit: Unit { clicks: 1, ..Unit::default() } })
+    });
+    add(&it, &seen.collect::<Vec<_>>()).await;
+    let days = shown(&it).await.days;
+    let looked = days.iter().filter(|day| !day.means.is_empty() && day.lifts.len() == 1).count();
+    assert_eq!((days.len(), looked, days[199].means.len()), (200, 67, 2));
+    assert!(days.iter().all(|day| day.exposures == [1, 1]), "exposures are there for every day");
+}
