@@ -105,7 +105,7 @@ fn experiment(number: usize, now: DateTime<Utc>) -> Experiment {
             primary_metric: Metric::ClickRate,
             guardrails: vec![],
             eligibility: Eligibility::default(),
-            exclusion_group: (number % 4 == 0).then(group),
+            exclusion_group: number.is_multiple_of(4).then(group),
             starts_at: Some(now),
             ends_at: None,
             plan: Plan::default(),

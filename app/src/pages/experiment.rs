@@ -30,8 +30,7 @@ pub fn ExperimentPage() -> impl IntoView {
         (params.with(|params| params.get("key").unwrap_or_default()), text("metric"), text("phase"))
     });
     let actions = Actions::new();
-    let detail =
-        Resource::new(move || (asked.get(), actions.version()), |((key, metric, phase), _)| find_experiment(key, metric, phase));
+    let detail = Resource::new(move || (asked.get(), actions.version()), |((key, metric, phase), _)| find_experiment(key, metric, phase));
     let may_operate = Memo::new(move |_| use_viewer().with(|viewer| viewer.as_ref().is_some_and(crate::api::Viewer::may_operate)));
     view! {
         <Transition fallback=|| view! { <Panel title="Test"><TableSkeleton/></Panel> }>

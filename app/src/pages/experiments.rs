@@ -114,7 +114,8 @@ fn FirstTest(may_operate: bool) -> impl IntoView {
         let name = view! { <span class="experiment-kinds__name">{kind_word(kind)}</span> };
         let meaning = view! { <span class="experiment-kinds__meaning">{kind_meaning(kind)}</span> };
         if may_operate {
-            view! { <li><a class="experiment-kinds__link" href=format!("/experiments/new?kind={}", kind.as_str())>{name}{meaning}</a></li> }.into_any()
+            view! { <li><a class="experiment-kinds__link" href=format!("/experiments/new?kind={}", kind.as_str())>{name}{meaning}</a></li> }
+                .into_any()
         } else {
             view! { <li><div class="experiment-kinds__link">{name}{meaning}</div></li> }.into_any()
         }

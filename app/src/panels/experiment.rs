@@ -12,9 +12,7 @@ pub use list::{Listed, experiment_table};
 pub use results::{chance, comparison_table, lift, results, verdict};
 
 use super::html;
-use crate::components::{
-    Badge, DataTable, Notice, NumberCell, Tone, count, kind_word, payload_words, reason_word, share_words, unit_word,
-};
+use crate::components::{Badge, DataTable, Notice, NumberCell, Tone, count, kind_word, payload_words, reason_word, share_words, unit_word};
 
 /// What the planner can say.
 pub enum Answer {
@@ -61,10 +59,14 @@ fn Planner(planned: Planned) -> impl IntoView {
     let traffic = traffic.map(|words| view! { <p class="experiment__note">{words}</p> });
     let body = match answer {
         Answer::Asks(words) => view! { <Notice>{words}</Notice> }.into_any(),
-        Answer::Impossible(reason) => view! { <Notice tone=Tone::Warning>{format!("This cannot be planned: {reason}.")}</Notice> }.into_any(),
+        Answer::Impossible(reason) => {
+            view! { <Notice tone=Tone::Warning>{format!("This cannot be planned: {reason}.")}</Notice> }.into_any()
+        }
         Answer::Plan { lift, power, per_arm, once, always, planned, achievable, daily } => {
             let (tone, achievable) = match achievable {
-                Some(found) if planned.0 >= always.0 => (Tone::Good, format!("The planned {} units find a lift of {} or more.", whole(planned.0), lift_words(found))),
+                Some(found) if planned.0 >= always.0 => {
+                    (Tone::Good, format!("The planned {} units find a lift of {} or more.", whole(planned.0), lift_words(found)))
+                }
                 Some(found) => (
                     Tone::Warning,
                     format!(
@@ -158,7 +160,11 @@ fn UnitRow(experiment: Experiment, assignment: Assignment) -> impl IntoView {
     let buckets = [
         ("variant", assignment.bucket, parts),
         ("traffic", assignment.traffic_bucket, format!("takes part below {:.4}", design.traffic_allocation)),
-        ("group", assignment.exclusion_bucket, group.map(|group| format!("this test's from {:.4} to {:.4}", group.start, group.end)).unwrap_or_default()),
+        (
+            "group",
+            assignment.exclusion_bucket,
+            group.map(|group| format!("this test's from {:.4} to {:.4}", group.start, group.end)).unwrap_or_default(),
+        ),
         ("holdout", assignment.holdout_bucket, "held out below the holdout's share".to_owned()),
     ];
     let buckets = buckets.into_iter().filter_map(|(name, bucket, meaning)| {

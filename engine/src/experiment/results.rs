@@ -334,7 +334,7 @@ impl Measured {
         let mut mismatch_since = None;
         for (index, evening) in evenings.iter().enumerate() {
             let is_last = index + 1 == evenings.len();
-            if (evenings.len() - 1 - index) % step != 0 {
+            if !(evenings.len() - 1 - index).is_multiple_of(step) {
                 looks.push(None);
                 continue;
             }

@@ -14,7 +14,7 @@ use axum::{
 use domain::{
     Problem, SiteId,
     auth::Principal,
-    experiment::{Assignment, Design, Experiment, Step, UnitKind, growthbook_rule},
+    experiment::{Assignment, Design, Experiment, Reason, Step, UnitKind, growthbook_rule},
 };
 use engine::{
     Engine, Error,
@@ -54,6 +54,7 @@ pub struct UnitQuery {
 
 /// What one test says of a unit.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct AssignmentAnswer {
     experiment: String,
     name: String,
@@ -61,9 +62,13 @@ struct AssignmentAnswer {
     phase: Option<i32>,
     /// The variant's key.
     variant: Option<String>,
-    #[serde(flatten)]
-    assignment: Assignment,
+    reason: Reason,
     explanation: &'static str,
+    /// Hashes, at least 0 and below 1, as far as they were asked for.
+    bucket: Option<f64>,
+    traffic_bucket: Option<f64>,
+    exclusion_bucket: Option<f64>,
+    holdout_bucket: Option<f64>,
 }
 
 /// `GET /api/v1/experiments?status&kind&search`: the newest first, at most 500.
@@ -190,20 +195,24 @@ pub async fn assignments(
     let visitor = visitor.as_deref().filter(|visitor| !visitor.is_empty()).map(Asker::visitor).transpose()?;
     let found = experiment::why(&engine, &who, site_id, visitor.as_deref()).await?;
     let answers: Vec<AssignmentAnswer> = found.into_iter().map(|(experiment, assignment)| assigned(experiment, assignment)).collect();
-    let answers = respelled(serde_json::to_value(answers).map_err(Error::from)?, camel_case);
     Ok(Json(json!({ "siteId": site_id, "visitor": visitor, "assignments": answers })))
 }
 
 fn assigned(experiment: Experiment, assignment: Assignment) -> AssignmentAnswer {
     let Experiment { key, design, phase, .. } = experiment;
+    let Assignment { reason, variant, bucket, traffic_bucket, exclusion_bucket, holdout_bucket } = assignment;
     AssignmentAnswer {
         experiment: key,
-        variant: assignment.variant.and_then(|index| design.variants.get(index)).map(|variant| variant.key.clone()),
+        variant: variant.and_then(|index| design.variants.get(index)).map(|variant| variant.key.clone()),
         name: design.name,
         unit: design.unit,
         phase: phase.map(|phase| phase.number),
-        explanation: assignment.reason.sentence(),
-        assignment,
+        reason,
+        explanation: reason.sentence(),
+        bucket,
+        traffic_bucket,
+        exclusion_bucket,
+        holdout_bucket,
     }
 }
 
@@ -322,7 +331,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named_by_its_path() {
         assert_eq!(refused(|design| design["variants"][1]["weight"] = json!("half")).0, "variants.1.weight");
-        assert_eq!(refused(|design| design["variants"][0]["payload"] = json!({ "type": "poem" })).0, "variants.0.payload");
+        assert_eq!(refused(|design| design["variants"][0]["payload"] = json!({ "type": "poem" })).0, "variants.0.payload.type");
         assert_eq!(refused(|design| design["plan"]["plannedUnits"] = json!(-1)).0, "plan.plannedUnits");
         assert_eq!(refused(|design| design["primaryMetric"] = json!("luck")).0, "primaryMetric");
         assert_eq!(refused(|design| drop(design["variants"][1].as_object_mut().unwrap().remove("weight"))).0, "variants.1.weight");

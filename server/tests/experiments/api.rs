@@ -51,7 +51,7 @@ fn a_test_is_led_through_its_life_by_the_api() {
         let assignment = &told.body["assignments"][0];
         assert_eq!((&assignment["experiment"], &assignment["reason"]), (&json!("button"), &json!("assigned")), "{told:?}");
         assert_eq!(shown.body["variants"], json!([{ "experiment": "button", "variant": assignment["variant"] }]));
-        assert!(assignment["bucket"].is_number() && assignment["trafficBucket"].is_number(), "{told:?}");
+        assert!(assignment["bucket"].is_number() && assignment["holdoutBucket"].is_null(), "only what was asked for: {told:?}");
         let nobody = api.get(&format!("{TESTS}/assignments?site={site_id}")).await;
         assert_eq!(nobody.body["assignments"][0]["reason"], "no_unit");
 
@@ -113,7 +113,10 @@ fn what_is_wrong_is_named_and_changes_nothing() {
             ("name", |design| design["name"] = json!(" ")),
             ("kind", |design| design["kind"] = json!("weather")),
             ("variants", |design| design["variants"] = json!([])),
-            ("variants.1.weight", |design| design["variants"][1]["weight"] = json!(-0.5)),
+            ("variants.1.weight", |design| {
+                design["variants"][0]["weight"] = json!(1);
+                design["variants"][1]["weight"] = json!(0);
+            }),
             ("variants.1.weight", |design| design["variants"][1]["weight"] = json!("half")),
             ("variants.1.key", |design| design["variants"][1]["key"] = json!("control")),
             ("variants.1.payload", |design| design["variants"][1]["payload"] = json!({ "type": "positioning", "text": "A" })),

@@ -97,7 +97,7 @@ mod server {
     };
     use engine::{Engine, experiment::Edited};
 
-    use super::{Draft, Editor, EditEffect, Stage};
+    use super::{Draft, EditEffect, Editor, Stage};
     use crate::{
         AppError,
         api::{
@@ -119,10 +119,8 @@ mod server {
         let before = find(engine, who, key).await?;
         let draft = if draft.is_empty() { None } else { Some(decode(draft)?) };
         let base = before.as_ref().map(|before| &before.design);
-        let Draft { mut form, stage, problem } = draft.unwrap_or_else(|| Draft {
-            form: base.map_or_else(|| read::new_form(kind), DesignForm::from),
-            ..Draft::default()
-        });
+        let Draft { mut form, stage, problem } =
+            draft.unwrap_or_else(|| Draft { form: base.map_or_else(|| read::new_form(kind), DesignForm::from), ..Draft::default() });
         let (design, faults) = faults_of(&form, before.as_ref());
         let has_begun = before.as_ref().is_some_and(|before| before.phase.is_some());
         let effect = match stage {
@@ -159,14 +157,7 @@ mod server {
         })
     }
 
-    pub async fn save(
-        engine: &Engine,
-        who: &Principal,
-        key: &str,
-        mut form: DesignForm,
-        act: &str,
-        checked: &str,
-    ) -> Result<(), AppError> {
+    pub async fn save(engine: &Engine, who: &Principal, key: &str, mut form: DesignForm, act: &str, checked: &str) -> Result<(), AppError> {
         let is_key = key.len() <= 40 && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if !is_key {
             return Err(engine::Error::not_found(format!("experiment `{key}`")).into());
@@ -200,7 +191,8 @@ mod server {
         let is_begun = before.as_ref().is_some_and(|before| before.phase.is_some());
         if is_begun && checked != encode(&form) {
             lead_back(key, &Draft { form, stage: Stage::Sent, problem: None }, "#effect");
-            let unseen = Problem::new(409, "conflict", "not confirmed").detail("look at what this edit does first, and send its `checked` along");
+            let unseen =
+                Problem::new(409, "conflict", "not confirmed").detail("look at what this edit does first, and send its `checked` along");
             return Err(AppError(unseen));
         }
         match store(engine, who, key, &form, design).await {
@@ -255,10 +247,9 @@ mod server {
         let edit = edited.edit.unwrap_or(Edit::Description);
         let phase = before.and_then(|before| before.phase.as_ref()).map_or(1, |phase| phase.number);
         let (words, label) = match (edit, edited.moves) {
-            (Edit::Description, _) | (_, None) => (
-                "Nobody is assigned otherwise: the phase and its results go on.".to_owned(),
-                "Save the changes".to_owned(),
-            ),
+            (Edit::Description, _) | (_, None) => {
+                ("Nobody is assigned otherwise: the phase and its results go on.".to_owned(), "Save the changes".to_owned())
+            }
             (Edit::MoreTraffic, Some(moves)) => (
                 format!(
                     "Everybody who takes part keeps their variant, and {} of the eligible units join them. The phase and its results go on.",

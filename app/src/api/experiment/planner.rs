@@ -39,9 +39,8 @@ pub async fn plan(engine: &Engine, who: &Principal, form: &mut DesignForm, desig
     if form.daily_units.trim().is_empty() && seen > 0.0 {
         form.daily_units = format!("{:.0}", (seen / DAYS).ceil());
     }
-    let traffic = (seen > 0.0).then(|| {
-        format!("In the last 7 days, {} offers a day were seen; a unit that sees several counts once.", whole(seen / DAYS))
-    });
+    let traffic = (seen > 0.0)
+        .then(|| format!("In the last 7 days, {} offers a day were seen; a unit that sees several counts once.", whole(seen / DAYS)));
     Ok(panels::planner(Planned { answer: answer(form, design), traffic }))
 }
 
@@ -57,13 +56,7 @@ fn answer(form: &DesignForm, design: &Design) -> Answer {
         };
         Baseline::Mean { mean: baseline, deviation }
     };
-    let sizing = |reading| Sizing {
-        baseline,
-        alpha: design.plan.alpha,
-        power: design.plan.power,
-        weights: design.weights(),
-        reading,
-    };
+    let sizing = |reading| Sizing { baseline, alpha: design.plan.alpha, power: design.plan.power, weights: design.weights(), reading };
     let lift = design.plan.minimum_detectable_lift;
     let (once, always) = match (sample_size(&sizing(Reading::FixedHorizon), lift), sample_size(&sizing(Reading::Sequential), lift)) {
         (Ok(once), Ok(always)) => (once, always),

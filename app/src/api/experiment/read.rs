@@ -156,7 +156,10 @@ impl Reader {
     fn variants(&mut self, form: &DesignForm, kind: ExperimentKind, base: Option<&Design>) -> Vec<Variant> {
         let old = base.map(|base| base.variants.as_slice()).unwrap_or_default();
         let is_same_weights = old.len() == form.variants.len()
-            && old.iter().zip(&form.variants).all(|(old, new)| percent_text(old.weight) == new.weight.trim().trim_end_matches('%').trim_end());
+            && old
+                .iter()
+                .zip(&form.variants)
+                .all(|(old, new)| percent_text(old.weight) == new.weight.trim().trim_end_matches('%').trim_end());
         let mut variants: Vec<Variant> = Vec::new();
         let mut is_typed_well = true;
         for (index, typed) in form.variants.iter().enumerate() {
@@ -365,12 +368,8 @@ impl From<&Design> for DesignForm {
 
 impl From<&Variant> for VariantForm {
     fn from(variant: &Variant) -> Self {
-        let mut form = Self {
-            key: variant.key.clone(),
-            name: variant.name.clone(),
-            weight: percent_text(variant.weight),
-            ..Self::default()
-        };
+        let mut form =
+            Self { key: variant.key.clone(), name: variant.name.clone(), weight: percent_text(variant.weight), ..Self::default() };
         match &variant.payload {
             Payload::Unchanged => {}
             Payload::Positioning { text } | Payload::Cta { text } => form.text.clone_from(text),

@@ -191,5 +191,7 @@ fn one_of<T: Copy>(field: &str, text: &str, all: &[T], name: fn(T) -> &'static s
         return Ok(None);
     }
     let known = all.iter().copied().find(|value| name(*value) == text);
-    known.map(Some).ok_or_else(|| invalid(field, format!("`{text}` is none of {}", all.iter().map(|value| name(*value)).collect::<Vec<_>>().join(", "))))
+    known.map(Some).ok_or_else(|| {
+        invalid(field, format!("`{text}` is none of {}", all.iter().map(|value| name(*value)).collect::<Vec<_>>().join(", ")))
+    })
 }

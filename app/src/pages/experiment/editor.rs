@@ -6,7 +6,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::fields::{Judged, Plan, Subject, TakesPart, Variants};
 use crate::{
-    api::{Editor, EditEffect, SaveExperiment, load_editor, use_viewer},
+    api::{EditEffect, Editor, SaveExperiment, load_editor, use_viewer},
     components::{ButtonLink, ErrorNote, Notice, PageHeader, Panel, TableSkeleton, Tone},
 };
 
@@ -79,7 +79,8 @@ fn EditorView(editor: Editor, save: ServerAction<SaveExperiment>) -> impl IntoVi
     let count = faults.len();
     let summary = (count > 0).then(|| {
         let words = if count == 1 { "One field needs another look.".to_owned() } else { format!("{count} fields need another look.") };
-        let list = faults.iter().map(|(field, reason)| view! { <li>{super::fields::field_name(field)}": "{reason.clone()}</li> }).collect_view();
+        let list =
+            faults.iter().map(|(field, reason)| view! { <li>{super::fields::field_name(field)}": "{reason.clone()}</li> }).collect_view();
         view! { <Notice tone=Tone::Bad><strong>{words}</strong><ul class="experiment-form__faults">{list}</ul></Notice> }
     });
     let cancel = back.clone();

@@ -147,7 +147,8 @@ fn VariantFields(
     let name = |part: &str| format!("form[variants][{index}][{part}]");
     let fault = |part: &str| fault(&faults, &format!("variants.{index}.{part}"));
     let methods = IntegrationKind::ALL.map(|method| (method.as_str().to_owned(), method_word(method).to_owned())).to_vec();
-    let layouts = choices([(layout_name(WidgetLayout::Cards), "Cards side by side"), (layout_name(WidgetLayout::Compact), "A compact list")]);
+    let layouts =
+        choices([(layout_name(WidgetLayout::Cards), "Cards side by side"), (layout_name(WidgetLayout::Compact), "A compact list")]);
     let title = if index == 0 { "Control".to_owned() } else { format!("Variant {}", index + 1) };
     let link = preview.filter(|_| !variant.key.is_empty()).map(|(demo, key)| format!("{demo}&p4s_variant={key}:{}", variant.key));
     view! {
@@ -272,7 +273,8 @@ fn Ticks(name: &'static str, options: Vec<(String, String)>, chosen: Vec<String>
 
 #[component]
 pub fn Judged(form: DesignForm, faults: Faults) -> impl IntoView {
-    let metrics = Metric::ALL.map(|metric| (metric.as_str().to_owned(), format!("{}: {}", metric_word(metric), metric_meaning(metric)))).to_vec();
+    let metrics =
+        Metric::ALL.map(|metric| (metric.as_str().to_owned(), format!("{}: {}", metric_word(metric), metric_meaning(metric)))).to_vec();
     let rails = Metric::ALL.map(|metric| {
         let name = format!("form[guardrails][{}]", metric.as_str());
         let value = form.guardrails.get(metric.as_str()).cloned().unwrap_or_default();

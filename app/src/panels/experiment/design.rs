@@ -111,10 +111,9 @@ fn Judged(design: Design) -> impl IntoView {
     let rails = if design.guardrails.is_empty() { "None".into_any() } else { view! { <ul>{rails.collect_view()}</ul> }.into_any() };
     let plan = design.plan;
     let units = format!("{} of all variants together", count(i64::try_from(plan.planned_units).unwrap_or(i64::MAX)));
-    let weights = design.bandit.map_or_else(
-        || "Fixed".to_owned(),
-        |bandit| format!("Follow the results, never below {} (bandit)", share_words(bandit.floor)),
-    );
+    let weights = design
+        .bandit
+        .map_or_else(|| "Fixed".to_owned(), |bandit| format!("Follow the results, never below {} (bandit)", share_words(bandit.floor)));
     let metric = design.primary_metric;
     view! {
         <Panel title="How it is judged">

@@ -40,7 +40,8 @@ fn Row(listed: Listed) -> impl IntoView {
         Some(results) => {
             let share = results.primary.analysis.share_of_plan;
             let words = format!("{:.0} % of {}", share * 100.0, count(whole(results.planner.planned_units)));
-            view! { <span class="experiment__progress"><Bar percent={share * 100.0}/><span class="books__small">{words}</span></span> }.into_any()
+            view! { <span class="experiment__progress"><Bar percent={share * 100.0}/><span class="books__small">{words}</span></span> }
+                .into_any()
         }
         None => view! { <span class="muted">{format!("{} planned", count(whole(design.plan.planned_units)))}</span> }.into_any(),
     };
@@ -82,7 +83,8 @@ fn short_owner(owner: &str) -> String {
 fn health(results: &Results) -> impl IntoView + use<> {
     let analysis = &results.primary.analysis;
     let is_mismatch = analysis.srm.is_alarm || matches!(analysis.verdict, Verdict::SampleRatioMismatch { .. });
-    let harmed = analysis.comparisons.iter().flat_map(|comparison| &comparison.guardrails).any(|rail| rail.verdict == GuardrailVerdict::Harmed);
+    let harmed =
+        analysis.comparisons.iter().flat_map(|comparison| &comparison.guardrails).any(|rail| rail.verdict == GuardrailVerdict::Harmed);
     let (tone, word, meaning) = if is_mismatch {
         (Tone::Bad, "unfair deal", "the variants do not have the units that their weights promise")
     } else if harmed {
@@ -101,7 +103,11 @@ fn one_line(results: &Results) -> impl IntoView + use<> {
     let (tone, word) = tone(&analysis.verdict);
     let best = super::results::best(analysis).filter(|_| results.planner.units > 0);
     let figure = best.map(|best| {
-        let name = results.variants.iter().find(|variant| variant.key == best.variant).map_or(best.variant.clone(), |variant| variant.name.clone());
+        let name = results
+            .variants
+            .iter()
+            .find(|variant| variant.key == best.variant)
+            .map_or(best.variant.clone(), |variant| variant.name.clone());
         let figure = match best.difference.lift {
             Some(found) => lift(found.estimate),
             None => difference(results.primary.metric, results.currency, best.difference.absolute.estimate),

@@ -16,7 +16,9 @@ use table::VariantTable;
 
 use crate::{
     charts,
-    components::{Badge, Bar, DataTable, EmptyState, Notice, NumberCell, Panel, Symbol, Tone, count, date_time, metric_meaning, metric_word},
+    components::{
+        Badge, Bar, DataTable, EmptyState, Notice, NumberCell, Panel, Symbol, Tone, count, date_time, metric_meaning, metric_word,
+    },
     panels::{capitalised, html},
 };
 
@@ -75,8 +77,12 @@ fn NobodyYet(status: Status, demo: Option<String>) -> impl IntoView {
             "Nobody has seen it yet",
             "A visitor counts once an offer of the test was in view for a second, on a site with the widget. It shows here at once.",
         ),
-        Status::Paused => ("Nobody has seen it yet", "The test is paused: resume it, and the first visitor who sees an offer shows here at once."),
-        Status::Draft | Status::Stopped | Status::Archived => ("Nobody has seen it", "The test was stopped before a visitor saw an offer of it."),
+        Status::Paused => {
+            ("Nobody has seen it yet", "The test is paused: resume it, and the first visitor who sees an offer shows here at once.")
+        }
+        Status::Draft | Status::Stopped | Status::Archived => {
+            ("Nobody has seen it", "The test was stopped before a visitor saw an offer of it.")
+        }
     };
     let demo = demo.filter(|_| status == Status::Running);
     view! {
@@ -100,7 +106,8 @@ fn Says(experiment: Experiment, results: Results, status: Status) -> impl IntoVi
         let words = if is_earlier { "This phase ended" } else { "It ended" };
         format!("{words} on {}. Late conversions are still credited to those who saw it.", date_time(ended))
     });
-    let paused = (status == Status::Paused && !is_earlier).then(|| "The test is paused: everybody sees what is shown without it, and nobody new is counted.".to_owned());
+    let paused = (status == Status::Paused && !is_earlier)
+        .then(|| "The test is paused: everybody sees what is shown without it, and nobody new is counted.".to_owned());
     let note = over.or(paused).map(|words| view! { <p class="verdict__note">{words}</p> });
     let bandit = experiment.design.bandit.map(|_| {
         view! { <p class="verdict__note">"Weights follow the results, so the lift leans towards variants that were lucky early. Believe the chance to win first."</p> }
@@ -189,8 +196,14 @@ fn Numbers(results: Results, shown: MetricResult) -> impl IntoView {
 #[component]
 fn Meanings() -> impl IntoView {
     let meanings = [
-        ("Lift", "How much more the variant has than the control, relative to it. The interval below holds at every moment: on average, 95 of 100 tests never leave theirs."),
-        ("p, any time", "How often chance alone would ever look this different, however often you look. Below the significance, the difference is real."),
+        (
+            "Lift",
+            "How much more the variant has than the control, relative to it. The interval below holds at every moment: on average, 95 of 100 tests never leave theirs.",
+        ),
+        (
+            "p, any time",
+            "How often chance alone would ever look this different, however often you look. Below the significance, the difference is real.",
+        ),
         ("p, once", "The same for somebody who looks a single time, at the planned end. Do not stop a test by it."),
         ("Chance to win", "How likely the variant is better than the control, given these numbers and no other knowledge."),
         ("Expected loss", "What shipping the variant costs per unit on average, if it is not better after all."),
@@ -305,7 +318,13 @@ fn Comparison(tests: Vec<(Experiment, Results)>) -> impl IntoView {
             let analysis = &results.primary.analysis;
             let (tone, word) = tone(&analysis.verdict);
             let best = best(analysis);
-            let name = best.map(|best| results.variants.iter().find(|variant| variant.key == best.variant).map_or(best.variant.clone(), |variant| variant.name.clone()));
+            let name = best.map(|best| {
+                results
+                    .variants
+                    .iter()
+                    .find(|variant| variant.key == best.variant)
+                    .map_or(best.variant.clone(), |variant| variant.name.clone())
+            });
             let best_lift = best.and_then(|best| best.difference.lift).map_or_else(|| "–".to_owned(), |found| lift(found.estimate));
             let interval = best.and_then(|best| best.always_valid.lift_interval).map_or_else(|| "–".to_owned(), figures::lift_interval);
             let chance = best.and_then(|best| best.beliefs).map_or_else(|| "–".to_owned(), |beliefs| chance(beliefs.chance_to_win));

@@ -420,7 +420,7 @@ impl History {
                 let Some(index) = self.pick(self.clicks.len()) else { return };
                 let click = &self.clicks[index];
                 let claim = match click.session_id {
-                    Some(session) if number % 2 == 0 => json!({ "click_id": self.it.token(click), "session_id": session }),
+                    Some(session) if number.is_multiple_of(2) => json!({ "click_id": self.it.token(click), "session_id": session }),
                     _ => json!({ "click_id": self.it.token(click) }),
                 };
                 let amount = format!("{}.{:02}", self.rng.random_range(1..400), self.rng.random_range(0..100));

@@ -33,7 +33,13 @@ fn a_design_comes_back_from_its_form_to_the_last_bit() {
     let mut start = form();
     start.variants = vec!["a", "b", "c"]
         .into_iter()
-        .map(|key| VariantForm { key: key.to_owned(), name: key.to_owned(), weight: "33.33".to_owned(), text: key.to_owned(), ..VariantForm::default() })
+        .map(|key| VariantForm {
+            key: key.to_owned(),
+            name: key.to_owned(),
+            weight: "33.33".to_owned(),
+            text: key.to_owned(),
+            ..VariantForm::default()
+        })
         .collect();
     start.guardrails.insert("success_rate".to_owned(), "2.5".to_owned());
     start.guardrails.insert("conversion_rate".to_owned(), "0".to_owned());
