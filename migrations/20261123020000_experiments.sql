@@ -59,11 +59,13 @@ insert into experiment_holdout (share, seed) values (0, 'holdout-1');
 create table recommendation_defaults (
     kind text not null,
     partner_id text not null default '',
+    -- the sites and segments that the test was for, as its eligibility has them
+    scope jsonb not null,
     payload jsonb not null,
     experiment_id uuid not null references experiments,
     shipped_at timestamptz not null,
     shipped_by text not null,
-    primary key (kind, partner_id)
+    primary key (kind, partner_id, scope)
 );
 
 alter table recommendations

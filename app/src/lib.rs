@@ -33,8 +33,8 @@ use components::Frame;
 use pages::{
     AttributionReportPage, AuditPage, CaseStudiesPage, CaseStudyPage, CommissionsPage, ConversionPage, ConversionsPage, DashboardPage,
     DeliveriesPage, DeliveryPage, EditExperimentPage, ExchangeRatesPage, ExperimentComparisonPage, ExperimentLogPage, ExperimentPage,
-    ExperimentUnitPage, ExperimentsPage, ImportPage, ImportsPage, NotFoundPage, PartnerPage, PartnersPage, PayoutsPage,
-    NewExperimentPage, SignInPage, SitePage, SitesPage, StatementPage, StatementsPage, SuccessPage, SuccessesPage, UnattributedPage, WhatIfPage,
+    ExperimentUnitPage, ExperimentsPage, ImportPage, ImportsPage, NewExperimentPage, NotFoundPage, PartnerPage, PartnersPage, PayoutsPage,
+    SignInPage, SitePage, SitesPage, StatementPage, StatementsPage, SuccessPage, SuccessesPage, UnattributedPage, WhatIfPage,
 };
 
 /// The HTML document around the app.

@@ -177,7 +177,7 @@ test('a test is written down, planned, started, seen live, decided on a true eff
     expect(Math.min(seen.control, seen.b)).toBeGreaterThan(100);
     await expect(verdict).toContainText(`${simulatedVisitors + 3} of 1,000 planned units`);
     await expect(verdict).toContainText('winner');
-    await expect(verdict).toContainText(/B wins: \+\d/i);
+    await expect(verdict).toContainText(/Says it is free wins: \+\d/);
     expect(await page.evaluate(() => 'isTheSamePage' in window), 'it was never loaded anew').toBe(true);
     expect(await sql(`select count(*) from experiment_exposures join experiments using (experiment_id) where key = '${key}'`)).toBe(String(simulatedVisitors + 3));
   });

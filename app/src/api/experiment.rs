@@ -164,7 +164,9 @@ pub async fn find_experiment_log(key: String, before: String) -> Result<Experime
     let filter = engine::audit::Filter { search: subject.clone(), before, ..Default::default() };
     let page = engine::audit::list(&engine, &who, &filter).await?;
     // The search also finds tests whose key begins with this one's.
-    let entries: Vec<_> = page.entries.into_iter().filter(|entry| entry.subject == subject).collect();
+    let mut entries: Vec<_> = page.entries.into_iter().filter(|entry| entry.subject == subject).collect();
+    // The whole first design is on the test's page, as far as no edit changed it, and edits say what was before.
+    entries.iter_mut().filter_map(|entry| entry.detail.as_object_mut()).for_each(|detail| _ = detail.remove("design"));
     Ok(ExperimentLog {
         name: experiment.design.name,
         table: (!entries.is_empty()).then(|| crate::panels::audit_table(entries)),
@@ -176,7 +178,11 @@ pub async fn find_experiment_log(key: String, before: String) -> Result<Experime
 #[server]
 pub async fn find_unit(site: String, visitor: String) -> Result<Option<UnitAnswer>, AppError> {
     let (engine, who) = super::backend().await?;
-    let Some(site_id) = super::request::read::<domain::SiteId>("site", site.trim())? else { return Ok(None) };
+    let site = site.trim();
+    if site.is_empty() {
+        return Ok(None);
+    }
+    let site_id: domain::SiteId = site.parse().map_err(|_| super::request::invalid("site", format!("`{site}` is no id of a site")))?;
     let visitor = visitor.trim();
     if visitor.len() > 200 || visitor.contains(char::is_control) {
         return Err(super::request::invalid("visitor", "must be a text of at most 200 bytes"));

@@ -8,14 +8,14 @@ use super::{escape, themed};
 use crate::components::day;
 
 /// In the drawing's own units; the page scales it.
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 540.0;
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 8.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 26.0;
 /// So close to an edge a text under the pointer would be cut off if it stood in the middle.
-const EDGE: f64 = 160.0;
-const DAY_LABELS: usize = 6;
+const EDGE: f64 = 150.0;
+const DAY_LABELS: usize = 5;
 
 /// A drawing over some days, with values between two bounds.
 pub(super) struct Plot<'d> {

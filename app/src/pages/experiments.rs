@@ -27,6 +27,7 @@ pub fn ExperimentsPage() -> impl IntoView {
     view! {
         <PageHeader title="Experiments" lead="Tests of what developers are shown: who sees what, and what comes of it. Times are UTC.">
             <LiveIndicator topics="experiment"/>
+            <ButtonLink href="/experiments/compare">"Compare"</ButtonLink>
             <ButtonLink href="/experiments/unit">"Why did I get this?"</ButtonLink>
             {move || may_operate.get().then(|| view! { <ButtonLink href="/experiments/new" kind="primary">"New test"</ButtonLink> })}
         </PageHeader>
@@ -141,15 +142,15 @@ fn FirstTest(may_operate: bool) -> impl IntoView {
 fn Holdout(share: String, hold: ServerAction<SetExperimentHoldout>, may_operate: bool) -> impl IntoView {
     let failed = failure(hold);
     let words = match share.as_str() {
-        "0" => "Nobody is held out: every visitor and site may take part in tests.".to_owned(),
-        share => format!("{share} % of the visitors and sites take part in no test. Shipped winners reach them too."),
+        "0" => "Nobody is held out: every visitor and site may take part in tests. Who is held out shows, compared with everybody else, what all tests together bring.".to_owned(),
+        share => format!("{share} % of the visitors and sites take part in no test. Compared with everybody else, they show what all tests together bring."),
     };
     view! {
         <Panel title="Holdout" hint="units that no test reaches">
             <div class="stack">
                 <p class="experiment__note">
                     {words}
-                    " Compared with everybody else, they show what all tests together bring. Raising the share keeps who is held out already; it counts at once."
+                    " Shipped winners reach them too. Raising the share keeps who is held out already, and counts at once."
                 </p>
                 {may_operate.then(|| view! {
                     <ActionForm action=hold attr:class="experiment__inline-form">

@@ -93,9 +93,9 @@ fn Planner(planned: Planned) -> impl IntoView {
                     </tr>
                 }
             });
-            let by_day = daily.map(|daily| format!(" About {daily} units a day take part."));
+            let by_day = daily.map(|daily| format!("About {daily} units a day take part. ")).unwrap_or_default();
             view! {
-                <p class="experiment__note">{format!("To find a lift of {lift} with a chance of {power}:")}{by_day}</p>
+                <p class="experiment__note">{format!("{by_day}To find a lift of {lift} with a chance of {power} takes:")}</p>
                 <div class="partner__bleed">
                     <DataTable caption="What the test takes" cards=true columns=vec!["Way", "#Units", "#Days"]>{rows.into_iter().collect_view()}</DataTable>
                 </div>
@@ -176,7 +176,7 @@ fn UnitRow(experiment: Experiment, assignment: Assignment) -> impl IntoView {
         <tr>
             <td data-label="Test">
                 <span class="two-lines">
-                    <a href=format!("/experiments/{}", experiment.key)>{design.name.clone()}</a>
+                    <a class="experiment__name" href=format!("/experiments/{}", experiment.key)>{design.name.clone()}</a>
                     <span class="books__small">{kind}</span>
                 </span>
             </td>

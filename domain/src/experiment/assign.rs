@@ -240,12 +240,7 @@ impl<'s> Units<'s> {
         let mut site = [0; Hyphenated::LENGTH];
         let site_bucket = bucket(subject.site_id.0.hyphenated().encode_lower(&mut site));
         let visitor = subject.visitor.filter(|visitor| !visitor.is_empty());
-        Self {
-            subject,
-            holdout: holdout.range(),
-            visitor: visitor.map(|visitor| (visitor, bucket(visitor))),
-            site: (site, site_bucket),
-        }
+        Self { subject, holdout: holdout.range(), visitor: visitor.map(|visitor| (visitor, bucket(visitor))), site: (site, site_bucket) }
     }
 
     fn assign(&self, test: &Evaluator, now: DateTime<Utc>) -> Assignment {

@@ -1,9 +1,12 @@
 //! What operators do to a test: write it down, start it, edit it, stop it, and ship what won.
 
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
 use domain::{
     PartnerId,
     auth::Principal,
-    experiment::{self, Deal, Design, Edit, Experiment, ExperimentKind, Moves, Payload, Phase, Status, Step},
+    experiment::{self, Deal, Design, Edit, Eligibility, Experiment, ExperimentKind, Moves, Payload, Phase, Status, Step},
     live::LiveEvent,
 };
 use serde::{Deserialize, Serialize};
@@ -100,7 +103,8 @@ pub async fn edit(engine: &Engine, who: &Principal, key: &str, design: Design, c
     }
     store::save(work.connection(), &done.experiment).await?;
     running::bump(work.connection()).await?;
-    let detail = json!({ "before": from, "after": done.experiment.design, "phase": done.experiment.phase.as_ref().map(|phase| phase.number) });
+    let detail =
+        json!({ "before": from, "after": done.experiment.design, "phase": done.experiment.phase.as_ref().map(|phase| phase.number) });
     record(&mut work, who, "experiment.edited", &done.experiment, detail).await?;
     work.commit().await?;
     Ok(done)
@@ -172,7 +176,7 @@ pub async fn step(engine: &Engine, who: &Principal, key: &str, step: Step) -> Re
     Ok(experiment)
 }
 
-/// Stops a test, if it still runs, and makes a variant's payload the default. Shipping a variant that changes nothing keeps what is shown now.
+/// Stops a test, if it still runs, and makes a variant's payload the default for the partners, sites and segments that the test was for. Shipping a variant that changes nothing keeps what is shown now.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a variant that the test does not have, [`Error::Conflict`] for a draft or an archived test; refuses who may not
@@ -196,7 +200,7 @@ pub async fn ship(engine: &Engine, who: &Principal, key: &str, variant_key: &str
     let variant = experiment.design.variants.iter().find(|variant| variant.key == variant_key);
     let payload = variant.ok_or_else(|| Error::invalid("variant", format!("`{variant_key}` is no variant of `{key}`")))?.payload.clone();
     for partner_id in concerned(&experiment.design) {
-        set_default(work.connection(), who, &experiment, partner_id, &payload).await?;
+        set_default(work.connection(), who, now, &experiment, partner_id, &payload).await?;
     }
     experiment.shipped_variant = Some(variant_key.to_owned());
     store::save(work.connection(), &experiment).await?;
@@ -216,6 +220,7 @@ fn concerned(design: &Design) -> Vec<&str> {
 async fn set_default(
     connection: &mut PgConnection,
     who: &Principal,
+    at: DateTime<Utc>,
     experiment: &Experiment,
     partner_id: &str,
     payload: &Payload,
@@ -225,15 +230,17 @@ async fn set_default(
         return Ok(());
     }
     sqlx::query!(
-        "insert into recommendation_defaults (kind, partner_id, payload, experiment_id, shipped_at, shipped_by)
-         values ($1, $2, $3, $4, now(), $5)
-         on conflict (kind, partner_id) do update
+        "insert into recommendation_defaults (kind, partner_id, scope, payload, experiment_id, shipped_at, shipped_by)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict (kind, partner_id, scope) do update
          set payload = excluded.payload, experiment_id = excluded.experiment_id, shipped_at = excluded.shipped_at,
              shipped_by = excluded.shipped_by",
         kind.as_str(),
         partner_id,
+        serde_json::to_value(Eligibility { partner_ids: BTreeSet::new(), ..experiment.design.eligibility.clone() })?,
         serde_json::to_value(payload)?,
         experiment.experiment_id.0,
+        at,
         who.actor(),
     )
     .execute(connection)

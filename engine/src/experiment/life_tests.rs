@@ -167,6 +167,30 @@ async fn what_is_shipped_is_the_default_of_the_next_recommendation(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn what_was_tried_on_one_site_is_shipped_on_that_site_alone(db: PgPool) {
+    let (engine, site_id) = fixture(db).await;
+    let manifest = r#"{"dependencies":{"next":"15","@prisma/client":"6"},"scripts":{"start":"next start"}}"#;
+    let files = [SourceFile { path: "package.json".into(), size: manifest.len() as u64, content: Some(manifest.into()) }];
+    let analysis = domain::analysis::analyze(&files);
+    let new = site::NewSite { name: "Blog".into(), url: None, user_ref: "user-2".into(), analysis };
+    let elsewhere = site::create(&engine, &WHO, new).await.unwrap().site_id;
+    let mut narrow = design("supabase");
+    narrow.eligibility.site_ids.insert(site_id);
+    let key = started(&engine, narrow).await.key;
+    ship(&engine, &WHO, &key, "short").await.unwrap();
+    assert_eq!(button(&ask(&engine, site_id, None).await, "supabase"), "Go");
+    assert_ne!(button(&ask(&engine, elsewhere, None).await, "supabase"), "Go");
+
+    // What is shipped for all later leaves what was found for that site.
+    let mut wide = Design { name: "For all".into(), ..design("supabase") };
+    wide.variants[1].payload = domain::experiment::Payload::Cta { text: "Begin".into() };
+    let key = started(&engine, wide).await.key;
+    ship(&engine, &WHO, &key, "short").await.unwrap();
+    assert_eq!(button(&ask(&engine, site_id, None).await, "supabase"), "Go");
+    assert_eq!(button(&ask(&engine, elsewhere, None).await, "supabase"), "Begin");
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_ranking_weight_and_a_layout_change_the_list_as_a_whole(db: PgPool) {
     let (engine, site_id) = fixture(db).await;
     let whole = |kind: &str, payload: Value| -> Design {

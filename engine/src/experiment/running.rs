@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use domain::{
     PartnerId, SiteId,
-    experiment::{Evaluator, Experiment, ExperimentKind, Holdout, Payload, Status, UnitKind},
+    analysis::ProjectKind,
+    experiment::{Eligibility, Evaluator, Experiment, ExperimentKind, Holdout, Payload, Status, UnitKind},
 };
 use sqlx::PgConnection;
 use tokio::sync::RwLock;
@@ -31,12 +32,21 @@ pub struct RunningTest {
     pub evaluator: Evaluator,
 }
 
-/// What a decided test made the default, for one partner or for all.
+/// What a decided test made the default, for one partner or for all, on the sites that the test was for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Default {
     pub kind: ExperimentKind,
     pub partner_id: Option<PartnerId>,
+    /// Sites and segments; empty means all.
+    pub scope: Eligibility,
     pub payload: Payload,
+}
+
+impl Default {
+    pub fn applies_to(&self, site_id: SiteId, segment: ProjectKind) -> bool {
+        let Eligibility { site_ids, segments, .. } = &self.scope;
+        (site_ids.is_empty() || site_ids.contains(&site_id)) && (segments.is_empty() || segments.contains(&segment))
+    }
 }
 
 /// The latest that this process has read.
@@ -75,15 +85,21 @@ async fn read(engine: &Engine) -> Result<Running> {
 }
 
 async fn defaults(connection: &mut PgConnection) -> Result<Vec<Default>> {
-    let rows = sqlx::query!("select kind, partner_id, payload from recommendation_defaults order by kind, partner_id")
-        .fetch_all(connection)
-        .await?;
+    // What is said of all comes first, so that what is said of some, or later, outweighs it.
+    let rows = sqlx::query!(
+        r#"select kind, partner_id, scope, payload
+           from recommendation_defaults
+           order by partner_id <> '', scope <> '{"partner_ids": [], "site_ids": [], "segments": []}'::jsonb, shipped_at"#,
+    )
+    .fetch_all(connection)
+    .await?;
     rows.into_iter()
         .map(|row| {
             let kind = ExperimentKind::ALL.into_iter().find(|kind| kind.as_str() == row.kind);
             Ok(Default {
                 kind: kind.ok_or_else(|| Error::internal(format!("unknown kind `{}`", row.kind)))?,
                 partner_id: Some(row.partner_id).filter(|id| !id.is_empty()).map(|id| id.parse()).transpose().map_err(Error::internal)?,
+                scope: serde_json::from_value(row.scope).map_err(Error::internal)?,
                 payload: serde_json::from_value(row.payload).map_err(Error::internal)?,
             })
         })

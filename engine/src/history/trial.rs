@@ -104,10 +104,8 @@ pub async fn credit(engine: &Engine, trial: &Trial, seen: &[Seen<'_>], clicks: &
     for seen in seen.chunk_by(|a, b| a.at.date_naive() == b.at.date_naive()) {
         for seen in seen.chunks(CHUNK_LENGTH) {
             let Some(last) = seen.last() else { continue };
-            let new: Vec<_> = seen
-                .iter()
-                .map(|seen| NewExposure { shown: seen.shown, recommendation_id: seen.recommendation_id, at: seen.at })
-                .collect();
+            let new: Vec<_> =
+                seen.iter().map(|seen| NewExposure { shown: seen.shown, recommendation_id: seen.recommendation_id, at: seen.at }).collect();
             clock::at(last.at, async {
                 let mut work = Work::begin(engine).await?;
                 experiment::insert_exposures(&mut work, &new).await?;
@@ -116,7 +114,8 @@ pub async fn credit(engine: &Engine, trial: &Trial, seen: &[Seen<'_>], clicks: &
             .await?;
         }
     }
-    let counted: Vec<CountedClick> = clicks.iter().filter(|click| click.clicked_at >= trial.began_at).filter_map(CountedClick::of).collect();
+    let counted: Vec<CountedClick> =
+        clicks.iter().filter(|click| click.clicked_at >= trial.began_at).filter_map(CountedClick::of).collect();
     for clicks in counted.chunk_by(|a, b| a.clicked_at.date_naive() == b.clicked_at.date_naive()) {
         for clicks in clicks.chunks(CHUNK_LENGTH) {
             let Some(last) = clicks.last() else { continue };

@@ -68,11 +68,11 @@ pub(super) async fn tailor(engine: &Engine, running: &Running, site_id: SiteId, 
         previewed.iter().map(|(experiment, index)| choose(experiment, *index, None, &offered)).collect()
     };
 
-    let defaults = |kind: ExperimentKind| running.defaults.iter().filter(move |default| default.kind == kind);
+    let defaults: Vec<_> = running.defaults.iter().filter(|default| default.applies_to(site_id, site.analysis.kind)).collect();
     let mut settings = Settings::default();
     let mut layout = None;
     let list_wide = |kind: ExperimentKind| {
-        let decided = defaults(kind).map(|default| &default.payload);
+        let decided = defaults.iter().filter(move |default| default.kind == kind).map(|default| &default.payload);
         let tried = chosen.iter().filter(move |chosen| chosen.experiment.design.kind == kind).map(Chosen::payload);
         decided.chain(tried).collect::<Vec<_>>()
     };
@@ -92,8 +92,7 @@ pub(super) async fn tailor(engine: &Engine, running: &Running, site_id: SiteId, 
     let mut offers: Vec<TailoredOffer> = ranked.offers.iter().map(plain).collect();
     for tailored in &mut offers {
         let partner_id = tailored.offer.partner_id.clone();
-        let decided = running.defaults.iter().filter(|default| default.partner_id.as_ref().is_none_or(|id| *id == partner_id));
-        // What is said for one partner outweighs what is said for all: the latter comes first in the list, so that it is overwritten.
+        let decided = defaults.iter().filter(|default| default.partner_id.as_ref().is_none_or(|id| *id == partner_id));
         let tried = chosen.iter().filter(|chosen| chosen.partner_ids.contains(&partner_id)).map(Chosen::payload);
         for payload in decided.map(|default| &default.payload).chain(tried) {
             apply(tailored, payload, &offered);
@@ -111,7 +110,8 @@ pub(super) async fn tailor(engine: &Engine, running: &Running, site_id: SiteId, 
 /// The partners that the site can be offered, with the ways that lead to each.
 async fn offered(engine: &Engine, site: &Analysed) -> Result<Vec<(PartnerId, Vec<IntegrationKind>)>> {
     let partners = partners(engine).await?;
-    let linked = partners.iter().filter(|(partner, _)| partner.active && site.links.iter().any(|link| link.partner_id == partner.partner_id));
+    let linked =
+        partners.iter().filter(|(partner, _)| partner.active && site.links.iter().any(|link| link.partner_id == partner.partner_id));
     Ok(linked
         .map(|(partner, _)| (partner.partner_id.clone(), partner.integration_methods.iter().map(|method| method.kind).collect()))
         .collect())
@@ -126,8 +126,7 @@ fn assigned<'r>(
     offered: &[(PartnerId, Vec<IntegrationKind>)],
 ) -> Vec<Chosen<'r>> {
     let partner_ids: Vec<PartnerId> = offered.iter().map(|(partner_id, _)| partner_id.clone()).collect();
-    let subject =
-        Subject { visitor: asker.visitor.as_deref(), site_id, partners: Some(&partner_ids), segment: Some(site.analysis.kind) };
+    let subject = Subject { visitor: asker.visitor.as_deref(), site_id, partners: Some(&partner_ids), segment: Some(site.analysis.kind) };
     let now = engine.now();
     let assignments = assign_all(running.tests.iter().map(|test| &test.evaluator), &subject, &running.holdout, now);
     let chosen = running.tests.iter().zip(assignments).filter_map(|(test, assignment)| {
@@ -146,7 +145,8 @@ async fn previews(engine: &Engine, asker: &Asker) -> Result<Vec<(Experiment, usi
     let mut connection = engine.db.acquire().await?;
     let mut previews = Vec::with_capacity(asker.preview.len());
     for forced in &asker.preview {
-        let unknown = || Error::invalid("p4s_variant", format!("there is no test `{}` with a variant `{}`", forced.experiment, forced.variant));
+        let unknown =
+            || Error::invalid("p4s_variant", format!("there is no test `{}` with a variant `{}`", forced.experiment, forced.variant));
         let experiment = match experiment::load(&mut connection, &forced.experiment).await {
             Err(Error::NotFound { .. }) => return Err(unknown()),
             other => other?,
@@ -160,12 +160,7 @@ async fn previews(engine: &Engine, asker: &Asker) -> Result<Vec<(Experiment, usi
     Ok(previews)
 }
 
-fn choose<'e>(
-    experiment: &'e Experiment,
-    index: usize,
-    unit: Option<String>,
-    offered: &[(PartnerId, Vec<IntegrationKind>)],
-) -> Chosen<'e> {
+fn choose<'e>(experiment: &'e Experiment, index: usize, unit: Option<String>, offered: &[(PartnerId, Vec<IntegrationKind>)]) -> Chosen<'e> {
     let design = &experiment.design;
     let named = &design.eligibility.partner_ids;
     // Whatever the variant: an offer that only some variants can change would expose only their units.
@@ -175,9 +170,7 @@ fn choose<'e>(
     });
     let ways_of_all: Vec<IntegrationKind> = ways_of_all.collect();
     let concerned = offered.iter().filter(|(partner_id, ways)| {
-        design.kind.is_of_offers()
-            && (named.is_empty() || named.contains(partner_id))
-            && ways_of_all.iter().all(|way| ways.contains(way))
+        design.kind.is_of_offers() && (named.is_empty() || named.contains(partner_id)) && ways_of_all.iter().all(|way| ways.contains(way))
     });
     Chosen { experiment, index, partner_ids: concerned.map(|(partner_id, _)| partner_id.clone()).collect(), unit }
 }

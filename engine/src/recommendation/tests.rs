@@ -123,7 +123,11 @@ async fn history_moves_the_expectation_in_the_payout_currency_alone(db: PgPool) 
         .execute(&db)
         .await
         .unwrap();
-    assert_eq!(revenue(&for_site(&engine, site.site_id, &Asker::default()).await.unwrap()), revenue(&before), "what was ranked lately is kept for 10 s");
+    assert_eq!(
+        revenue(&for_site(&engine, site.site_id, &Asker::default()).await.unwrap()),
+        revenue(&before),
+        "what was ranked lately is kept for 10 s"
+    );
     engine.recommender.forget();
     let after = for_site(&engine, site.site_id, &Asker::default()).await.unwrap();
     // At most 200.00 of value each, whatever the yen.

@@ -151,6 +151,7 @@ fn VariantFields(
         choices([(layout_name(WidgetLayout::Cards), "Cards side by side"), (layout_name(WidgetLayout::Compact), "A compact list")]);
     let title = if index == 0 { "Control".to_owned() } else { format!("Variant {}", index + 1) };
     let link = preview.filter(|_| !variant.key.is_empty()).map(|(demo, key)| format!("{demo}&p4s_variant={key}:{}", variant.key));
+    let has_links = is_removable || link.is_some();
     view! {
         <li class="variant-list__item">
             <fieldset class="variant-list__fields">
@@ -161,7 +162,7 @@ fn VariantFields(
                     <FormField name=name("weight") label="Weight, %" inputmode="decimal" required=true value=variant.weight error=fault("weight")/>
                 </div>
                 <div class="variant-list__payload" data-kind-field="text">
-                    <FormField name=name("text") label="Text" value=variant.text placeholder="as without a test" error=fault("payload")/>
+                    <FormField name=name("text") label="Text" value=variant.text placeholder="as without a test" hint="{partner} becomes the partner's name." error=fault("payload")/>
                 </div>
                 <div class="variant-list__payload" data-kind-field="ranking_weight">
                     <FormField
@@ -175,13 +176,16 @@ fn VariantFields(
                 <div class="variant-list__payload" data-kind-field="widget_layout">
                     <SelectField name=name("layout") label="Layout" options=with_all("As without a test", layouts) value=variant.layout error=fault("payload")/>
                 </div>
-                <div class="row">
-                    {link.map(|href| view! { <a href=href rel="external" target="_blank">"Preview as it is saved"</a> })}
-                    {is_removable.then(|| {
-                        let label = format!("Remove {}", title.to_lowercase());
-                        view! { <button type="submit" class="button" data-kind="quiet" name="act" value=format!("remove-{index}")>{label}</button> }
-                    })}
-                </div>
+                {has_links.then(|| view! {
+                    <div class="row">
+                        {link.map(|href| view! { <a href=href rel="external" target="_blank">"Preview as it is saved"</a> })}
+                        {is_removable.then(|| view! {
+                            <button type="submit" class="button" data-kind="quiet" name="act" value=format!("remove-{index}")>
+                                {format!("Remove {}", title.to_lowercase())}
+                            </button>
+                        })}
+                    </div>
+                })}
             </fieldset>
         </li>
     }

@@ -15,8 +15,10 @@ use crate::{
 
 /// `names` are those of partners and sites, by id; `preview` is the page where a variant can be looked at, if there is a site.
 pub fn design(experiment: &Experiment, names: &BTreeMap<String, String>, preview: Option<&str>) -> String {
+    let hypothesis = Some(experiment.design.hypothesis.clone()).filter(|text| !text.is_empty());
     html(view! {
         <div class="stack">
+            {hypothesis.map(|text| view! { <Panel title="Hypothesis"><p class="experiment__hypothesis">{text}</p></Panel> })}
             <Variants experiment=experiment.clone() preview=preview.map(str::to_owned)/>
             <div class="columns">
                 <TakesPart design=experiment.design.clone() names=names.clone()/>
@@ -58,7 +60,7 @@ fn Variants(experiment: Experiment, preview: Option<String>) -> impl IntoView {
     let rows = rows.collect_view();
     view! {
         <Panel title="Variants" hint flush=true>
-            <DataTable caption="Variants" cards=true columns=vec!["Variant", "Shows", "#Weight now", "Preview"]>{rows}</DataTable>
+            <DataTable caption="What each variant shows" cards=true columns=vec!["Variant", "Shows", "#Weight now", "Preview"]>{rows}</DataTable>
         </Panel>
     }
 }

@@ -26,7 +26,7 @@ pub fn experiment_table(tests: Vec<Listed>) -> String {
 fn ExperimentTable(tests: Vec<Listed>) -> impl IntoView {
     let rows = tests.into_iter().map(|listed| view! { <Row listed/> }).collect_view();
     view! {
-        <DataTable caption="Tests" cards=true columns=vec!["Test", "State", "Owner", "#Units", "Of the plan", "Health", "Primary result"]>{rows}</DataTable>
+        <DataTable caption="Tests with their state and result" cards=true columns=vec!["Test", "State", "Owner", "#Units", "Of the plan", "Health", "Primary result"]>{rows}</DataTable>
     }
 }
 
@@ -115,7 +115,7 @@ fn one_line(results: &Results) -> impl IntoView + use<> {
         format!("{name} {figure}")
     });
     view! {
-        <span class="experiment__result" title=sentence(analysis)><Badge tone>{word}</Badge>{figure.map(|figure| view! { <span>{figure}</span> })}</span>
+        <span class="experiment__result" title=sentence(analysis, &results.variants)><Badge tone>{word}</Badge>{figure.map(|figure| view! { <span>{figure}</span> })}</span>
     }
 }
 

@@ -5,7 +5,7 @@ mod health;
 mod table;
 
 use domain::experiment::{
-    Experiment, Metric, MetricResult, Results, Status,
+    Experiment, Metric, MetricResult, Results, Status, VariantTotals,
     statistics::{Analysis, Verdict},
 };
 use leptos::prelude::*;
@@ -52,9 +52,14 @@ pub fn tone(verdict: &Verdict) -> (Tone, &'static str) {
     }
 }
 
-/// The verdict in a sentence that begins with a capital.
-pub fn sentence(analysis: &Analysis) -> String {
-    let text = capitalised(&analysis.sentence.replace('`', ""));
+/// The verdict in a sentence that begins with a capital, with the names of variants and metrics in the place of their keys.
+pub fn sentence(analysis: &Analysis, variants: &[VariantTotals]) -> String {
+    let named = variants.iter().fold(analysis.sentence.clone(), |text, variant| text.replace(&format!("`{}`", variant.key), &variant.name));
+    let named = Metric::ALL.into_iter().fold(named, |text, metric| {
+        let word = metric_word(metric).to_lowercase();
+        text.replace(&format!("`{}`", metric.as_str()), &word).replace(metric.as_str(), &word)
+    });
+    let text = capitalised(&named.replace('`', ""));
     if text.ends_with('.') { text } else { format!("{text}.") }
 }
 
@@ -117,7 +122,7 @@ fn Says(experiment: Experiment, results: Results, status: Status) -> impl IntoVi
     view! {
         <section class="verdict" data-tone=tone.name() aria-label="Verdict">
             <p class="verdict__head"><Badge tone>{word}</Badge><span class="muted">{format!("by {}", metric_word(results.primary.metric).to_lowercase())}</span></p>
-            <p class="verdict__sentence">{sentence(analysis)}</p>
+            <p class="verdict__sentence">{sentence(analysis, &results.variants)}</p>
             <div class="verdict__progress">
                 <Bar percent={share * 100.0}/>
                 <p class="verdict__facts"><strong>{progress}</strong>{facts.into_iter().map(|fact| view! { <span>{fact}</span> }).collect_view()}</p>
@@ -252,8 +257,8 @@ fn Charts(results: Results) -> impl IntoView {
             {weights.map(|drawing| view! {
                 <Panel title="Weights" hint="after each change by the bandit">{third_key}<div class="plot" inner_html=drawing></div></Panel>
             })}
+            <Days results/>
         </div>
-        <Days results/>
     }
 }
 
@@ -302,10 +307,9 @@ fn Days(results: Results) -> impl IntoView {
         })
         .collect_view();
     view! {
-        <details class="chart__data">
-            <summary>"Show the days as a table"</summary>
+        <Panel title="Day by day" hint="the newest first" flush=true class="experiment__days">
             <DataTable caption="Days" cards=true columns=vec!["Day", "Variant", "#Units that day", "#Conversions so far", "#Metric so far", "#Lift", "#Interval"]>{rows}</DataTable>
-        </details>
+        </Panel>
     }
     .into_any()
 }
@@ -337,7 +341,7 @@ fn Comparison(tests: Vec<(Experiment, Results)>) -> impl IntoView {
                     <NumberCell label="Lift">{best_lift}</NumberCell>
                     <NumberCell label="Interval">{interval}</NumberCell>
                     <NumberCell label="Chance to win">{chance}</NumberCell>
-                    <td data-label="Verdict"><Badge tone title=sentence(analysis)>{word}</Badge></td>
+                    <td data-label="Verdict"><Badge tone title=sentence(analysis, &results.variants)>{word}</Badge></td>
                 </tr>
             }
         })

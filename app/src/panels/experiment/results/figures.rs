@@ -21,13 +21,25 @@ pub fn value(metric: Metric, currency: Currency, number: f64) -> String {
 
 /// A difference of two values, with its sign; rates differ by percentage points.
 pub fn difference(metric: Metric, currency: Currency, number: f64) -> String {
-    let sign = if number < 0.0 { "−" } else { "+" };
     let size = number.abs();
-    match metric {
-        Metric::ClickRate | Metric::ConversionRate | Metric::SuccessRate => format!("{sign}{} pp", digits(size * 100.0)),
-        Metric::ClicksPerUnit => format!("{sign}{}", digits(size)),
-        Metric::CommissionPerUnit => format!("{sign}{}", money(currency, size)),
-    }
+    let text = match metric {
+        Metric::ClickRate | Metric::ConversionRate | Metric::SuccessRate => format!("{} pp", digits(size * 100.0)),
+        Metric::ClicksPerUnit => digits(size),
+        Metric::CommissionPerUnit => money(currency, size),
+    };
+    // What rounds to nothing has no sign.
+    let sign = match number {
+        _ if !text.contains(|letter| matches!(letter, '1'..='9')) => "",
+        number if number < 0.0 => "−",
+        _ => "+",
+    };
+    format!("{sign}{text}")
+}
+
+/// What shipping costs per unit on average; next to nothing is told as that.
+pub fn expected_loss(metric: Metric, currency: Currency, loss: f64) -> String {
+    let least = if metric == Metric::CommissionPerUnit { 0.005 } else { 0.000_000_5 };
+    if loss < least { "about 0".to_owned() } else { difference(metric, currency, -loss) }
 }
 
 /// A relative change: `+12.3 %`.
@@ -111,7 +123,10 @@ mod tests {
     #[test]
     fn differences_have_a_sign_and_rates_differ_by_points() {
         assert_eq!(difference(Metric::ClickRate, Currency::USD, -0.0041), "−0.41 pp");
+        assert!(!difference(Metric::ClickRate, Currency::USD, -1e-12).contains('−'), "nothing is not less than nothing");
         assert_eq!(difference(Metric::CommissionPerUnit, Currency::USD, 10.0), "+$0.1000");
+        assert_eq!(expected_loss(Metric::ClickRate, Currency::USD, 1e-9), "about 0");
+        assert_eq!(expected_loss(Metric::ClickRate, Currency::USD, 0.001), "−0.10 pp");
         assert_eq!([lift(0.1234), lift(-0.5), lift(25.0)], ["+12.3 %", "−50.0 %", "+2,500 %"]);
     }
 

@@ -22,7 +22,7 @@ pub fn Guardrails(analysis: Analysis, names: Vec<(String, String)>) -> impl Into
         .collect_view();
     view! {
         <Panel title="Guardrails" hint="what must not get worse" flush=true>
-            <DataTable caption="Guardrails" cards=true columns=vec!["Metric", "Variant", "#Bearable", "#Lift", "Answer"]>{rows}</DataTable>
+            <DataTable caption="Guardrails of each variant" cards=true columns=vec!["Metric", "Variant", "#Bearable", "#Lift", "Answer"]>{rows}</DataTable>
         </Panel>
     }
 }

@@ -6,7 +6,7 @@ use domain::experiment::{
 };
 use leptos::prelude::*;
 
-use super::figures::{chance, difference, lift, lift_interval, p, value};
+use super::figures::{chance, difference, expected_loss, lift, lift_interval, p, value};
 use crate::components::{Badge, DataTable, NumberCell, Tone, count};
 
 /// What of a variant's units the metric counts.
@@ -49,7 +49,7 @@ pub fn VariantTable(results: Results, shown: MetricResult) -> impl IntoView {
             view! { <Row results=results.clone() totals=totals.clone() metric arm comparison alpha several/> }
         })
         .collect_view();
-    view! { <DataTable caption="Variants" cards=true columns>{rows}</DataTable> }
+    view! { <DataTable caption="Figures of each variant" cards=true columns>{rows}</DataTable> }
 }
 
 #[component]
@@ -126,7 +126,7 @@ fn Against(comparison: Comparison, metric: Metric, currency: domain::Currency, a
     let once = if several { p_adjusted.or(found.p) } else { found.p };
     let corrected = several.then_some("corrected for the number of variants (Holm)");
     let is_clear = any_time <= alpha;
-    let loss = beliefs.map_or_else(|| "–".to_owned(), |beliefs| difference(metric, currency, -beliefs.loss_of_shipping));
+    let loss = beliefs.map_or_else(|| "–".to_owned(), |beliefs| expected_loss(metric, currency, beliefs.loss_of_shipping));
     view! {
         <NumberCell label="Difference">{difference(metric, currency, found.absolute.estimate)}</NumberCell>
         <NumberCell label="Lift">
