@@ -256,7 +256,8 @@ impl<'s> Units<'s> {
             return Assignment::without_buckets(Reason::NotEligible);
         }
         let (traffic_seed, traffic) = test.traffic;
-        let is_partial = traffic.end < 1.0;
+        // An allocation that is no number lets nobody in.
+        let is_partial = traffic.end.is_nan() || traffic.end < 1.0;
         let [bucket, traffic_bucket, exclusion_bucket] =
             hash_all([Some(test.variant), is_partial.then_some(traffic_seed), test.exclusion.map(|(seed, _)| seed)], unit);
 
