@@ -321,8 +321,9 @@ fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
-fn two_digits(amount: f64) -> String {
-    let text = format!("{amount:.2}");
+/// A credit in conversions, not in money: `1,234.56`.
+fn two_digits(credit: f64) -> String {
+    let text = format!("{credit:.2}");
     match text.split_once('.') {
         Some((whole, digits)) => format!("{}.{digits}", group_thousands(whole)),
         None => text,
