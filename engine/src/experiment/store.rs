@@ -78,38 +78,42 @@ pub async fn find(engine: &Engine, who: &Principal, key: &str) -> Result<Experim
 /// Refuses who may not read.
 pub async fn list(engine: &Engine, who: &Principal, filter: &Filter) -> Result<Vec<Experiment>> {
     require_read(who)?;
-    let rows = sqlx::query_as!(
-        Row,
-        r#"select experiment_id as "experiment_id: ExperimentId", key, status as "status: Status", owner, e.design, phase,
-                  seed as "seed?", started_at as "started_at?", weights as "weights?", period as "period?",
-                  created_at, stopped_at, shipped_variant
-           from experiments e
-           left join experiment_phases using (experiment_id, phase)
-           left join lateral (
-               select period, weights
-               from experiment_weights w
-               where w.experiment_id = e.experiment_id and w.phase = e.phase
-               order by period desc
-               limit 1
-           ) as latest on true
-           where (status = $1 or ($1 is null and status <> 'archived'))
-             and ($2::text is null or e.design ->> 'kind' = $2)
-             and (strpos(lower(key), lower($3)) > 0 or strpos(lower(e.design ->> 'name'), lower($3)) > 0)
-           order by experiment_id desc
-           limit $4"#,
-        filter.status.map(Status::as_str),
-        filter.kind.map(ExperimentKind::as_str),
-        filter.search.trim(),
-        LIST_MAX,
-    )
-    .fetch_all(&engine.db)
-    .await?;
-    rows.into_iter().map(Experiment::try_from).collect()
+    let statuses = match filter.status {
+        Some(status) => vec![status],
+        None => Status::ALL.into_iter().filter(|status| *status != Status::Archived).collect(),
+    };
+    let wanted = Wanted { key: None, statuses: &statuses, kind: filter.kind, search: filter.search.trim(), length_max: Some(LIST_MAX) };
+    select(&mut *engine.db.acquire().await?, &wanted).await
 }
 
 /// The test of a key.
 pub(crate) async fn load(connection: &mut PgConnection, key: &str) -> Result<Experiment> {
-    let row = sqlx::query_as!(
+    let wanted = Wanted { key: Some(key), statuses: &Status::ALL, kind: None, search: "", length_max: None };
+    let found = select(connection, &wanted).await?.pop();
+    found.ok_or_else(|| Error::not_found(format!("experiment `{key}`")))
+}
+
+/// The tests that may assign somebody, the earliest first.
+pub(super) async fn load_running(connection: &mut PgConnection) -> Result<Vec<Experiment>> {
+    let statuses = &[Status::Running, Status::Paused];
+    let mut running = select(connection, &Wanted { key: None, statuses, kind: None, search: "", length_max: None }).await?;
+    running.reverse();
+    Ok(running)
+}
+
+/// Which tests to read; what is absent or empty does not filter.
+struct Wanted<'w> {
+    key: Option<&'w str>,
+    statuses: &'w [Status],
+    kind: Option<ExperimentKind>,
+    search: &'w str,
+    length_max: Option<i64>,
+}
+
+/// Reads tests with their present phase and its latest weights, the newest first.
+async fn select(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<Vec<Experiment>> {
+    let statuses: Vec<&str> = wanted.statuses.iter().map(|status| status.as_str()).collect();
+    let rows = sqlx::query_as!(
         Row,
         r#"select experiment_id as "experiment_id: ExperimentId", key, status as "status: Status", owner, e.design, phase,
                   seed as "seed?", started_at as "started_at?", weights as "weights?", period as "period?",
@@ -123,32 +127,17 @@ pub(crate) async fn load(connection: &mut PgConnection, key: &str) -> Result<Exp
                order by period desc
                limit 1
            ) as latest on true
-           where key = $1"#,
-        key,
-    )
-    .fetch_optional(connection)
-    .await?;
-    row.ok_or_else(|| Error::not_found(format!("experiment `{key}`")))?.try_into()
-}
-
-/// The tests that may assign somebody, the earliest started first.
-pub(super) async fn load_running(connection: &mut PgConnection) -> Result<Vec<Experiment>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"select experiment_id as "experiment_id: ExperimentId", key, status as "status: Status", owner, e.design, phase,
-                  seed as "seed?", started_at as "started_at?", weights as "weights?", period as "period?",
-                  created_at, stopped_at, shipped_variant
-           from experiments e
-           join experiment_phases using (experiment_id, phase)
-           join lateral (
-               select period, weights
-               from experiment_weights w
-               where w.experiment_id = e.experiment_id and w.phase = e.phase
-               order by period desc
-               limit 1
-           ) as latest on true
-           where status in ('running', 'paused')
-           order by experiment_id"#,
+           where ($1::text is null or key = $1)
+             and status = any($2)
+             and ($3::text is null or e.design ->> 'kind' = $3)
+             and (strpos(lower(key), lower($4)) > 0 or strpos(lower(e.design ->> 'name'), lower($4)) > 0)
+           order by experiment_id desc
+           limit $5"#,
+        wanted.key,
+        &statuses as &[&str],
+        wanted.kind.map(ExperimentKind::as_str),
+        wanted.search,
+        wanted.length_max,
     )
     .fetch_all(connection)
     .await?;
