@@ -6,10 +6,21 @@ use chrono::{DateTime, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+const NANOS_PER_MILLI: u32 = 1_000_000;
+
 /// Makes a UUIDv7 from a time and 10 random bytes ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7)).
+///
+/// The 12 bits after the milliseconds are the part of the millisecond that has passed (method 3 of
+/// [section 6.2](https://www.rfc-editor.org/rfc/rfc9562#name-monotonicity-and-counters)), so that ids sort by time to a quarter of a
+/// microsecond: what one thread does in turn keeps its order.
 pub fn uuid_v7(at: DateTime<Utc>, random: [u8; 10]) -> Uuid {
     let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+    let passed = u64::from(at.timestamp_subsec_nanos() % NANOS_PER_MILLI) * 4096 / u64::from(NANOS_PER_MILLI);
+    let [_, _, random @ ..] = random;
+    let [.., high, low] = passed.to_be_bytes();
+    let mut rest = [high, low, 0, 0, 0, 0, 0, 0, 0, 0];
+    rest[2..].copy_from_slice(&random);
+    uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
 }
 
 /// The time that a UUIDv7 carries, to the millisecond; `None` for any other version.
@@ -119,6 +130,17 @@ impl fmt::Display for PartnerId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn uuid_v7s_sort_by_time_within_a_millisecond() {
+        let start = Utc.timestamp_millis_opt(1_795_384_800_123).unwrap();
+        let at = |nanos| start + chrono::TimeDelta::nanoseconds(nanos);
+        // The later, the lower are the random bytes.
+        let ids = [0, 245, 1_000, 500_000, 999_000, 999_999].map(|nanos| uuid_v7(at(nanos), [u8::try_from(255 - nanos / 5_000).unwrap(); 10]));
+        assert!(ids.is_sorted() && ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");
+        assert!(ids.iter().all(|id| uuid_v7_time(*id) == Some(start) && id.get_variant() == uuid::Variant::RFC4122));
+        assert_ne!(uuid_v7(start, [1; 10]), uuid_v7(start, [2; 10]));
+    }
 
     #[test]
     fn a_uuid_v7_carries_its_time_to_the_millisecond() {

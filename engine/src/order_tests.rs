@@ -30,7 +30,6 @@ use crate::{
     work::Work,
 };
 
-const PARTNER: &str = "acme";
 const METRICS: [&str; 3] = ["project_created", "first_table_created", "production_deployment"];
 const WINDOW_HOURS: i32 = 10;
 const CASES: u32 = 52;
@@ -113,8 +112,7 @@ struct Run<'e> {
 }
 
 impl<'e> Run<'e> {
-    async fn new(engine: &'e Engine, history: &History, name: String, day: DateTime<Utc>) -> Self {
-        let partner_id: PartnerId = PARTNER.parse().unwrap();
+    async fn new(engine: &'e Engine, history: &History, partner_id: PartnerId, name: String, day: DateTime<Utc>) -> Self {
         let sites: Vec<NewSite> = (0..3)
             .map(|site| NewSite {
                 user_ref: format!("{name}-{site}"),
@@ -303,15 +301,15 @@ fn new_click(link: &PlantedLink, session_id: Option<SessionId>, clicked_at: Date
     }
 }
 
-/// A partner like Supabase, but with this model.
-async fn plant_partner(engine: &Engine, model: Model) {
-    let partners = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../partners");
-    partner::import_files(engine, &partners).await.unwrap();
+/// A partner like Supabase, but with this model. Each history has its own: a late click has all conversions of its partner looked at again,
+/// so the histories of one partner would be slower one after the other.
+async fn plant_partner(engine: &Engine, number: u32, model: Model) -> PartnerId {
+    let partner_id = format!("acme-{number}");
     sqlx::query(
         "insert into partners
          select (jsonb_populate_record(p, jsonb_build_object('partner_id', $1::text))).* from partners p where partner_id = 'supabase'",
     )
-    .bind(PARTNER)
+    .bind(&partner_id)
     .execute(&engine.db)
     .await
     .unwrap();
@@ -321,12 +319,13 @@ async fn plant_partner(engine: &Engine, model: Model) {
                                                             'attribution_window_hours', $3::int, 'attribution_minimum_seconds', 60))).*
          from partner_terms t where partner_id = 'supabase'",
     )
-    .bind(PARTNER)
+    .bind(&partner_id)
     .bind(model)
     .bind(WINDOW_HOURS)
     .execute(&engine.db)
     .await
     .unwrap();
+    partner_id.parse().unwrap()
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
@@ -356,7 +355,7 @@ async fn any_order_ends_in_the_same_books_under_time_decay(db: PgPool) {
 
 async fn any_order_ends_in_the_same_books(db: PgPool, model: Model) {
     let engine = testing::engine(db);
-    plant_partner(&engine, model).await;
+    partner::import_files(&engine, &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../partners")).await.unwrap();
     let now = engine.now();
     let day = now - TimeDelta::days(2);
     let config = Config {
@@ -376,9 +375,10 @@ async fn any_order_ends_in_the_same_books(db: PgPool, model: Model) {
                 // Every other history in another order, the others so with all events twice.
                 let mut other = if number % 2 == 0 { in_order.clone() } else { [in_order.clone(), in_order.clone()].concat() };
                 other.shuffle(&mut StdRng::seed_from_u64(history.shuffle));
+                let partner_id = plant_partner(engine, number, model).await;
                 let mut ends = Vec::new();
                 for (suffix, order) in [("a", in_order), ("b", other)] {
-                    let run = Run::new(engine, &history, format!("h{number}{suffix}"), day).await;
+                    let run = Run::new(engine, &history, partner_id.clone(), format!("h{number}{suffix}"), day).await;
                     run.deliver(&history, &order).await;
                     ends.push(run.outcomes(&history).await);
                 }

@@ -49,19 +49,22 @@ pub fn hash_all<const N: usize>(seeds: [Option<Seeded>; N], value: &str) -> [Opt
 fn feed_all<const N: usize>(seeds: [Seeded; N], value: &str) -> [u32; N] {
     let mut states = seeds.map(|seed| seed.0);
     if value.is_ascii() {
-        for byte in value.bytes() {
-            states = states.map(|state| step(state, u32::from(byte)));
-        }
+        value.bytes().for_each(|byte| step_all(&mut states, u32::from(byte)));
     } else {
-        for unit in value.encode_utf16() {
-            states = states.map(|state| step(state, u32::from(unit)));
-        }
+        value.encode_utf16().for_each(|unit| step_all(&mut states, u32::from(unit)));
     }
     states
 }
 
 fn finish(state: u32) -> f64 {
     f64::from(feed_decimal(OFFSET, state) % BUCKETS) / f64::from(BUCKETS)
+}
+
+/// Not by `map`, which is no loop but a call for each state.
+fn step_all<const N: usize>(states: &mut [u32; N], unit: u32) {
+    for state in states {
+        *state = step(*state, unit);
+    }
 }
 
 fn step(state: u32, unit: u32) -> u32 {
