@@ -11,6 +11,7 @@ use domain::{
     ClickId, ConversionId, PartnerId, SessionId,
     attribution::Model,
     click::{AgentClass, ClickToken, partner_digest},
+    id::uuid_v7,
 };
 use proptest::{
     prelude::*,
@@ -127,9 +128,10 @@ impl<'e> Run<'e> {
         let clicks = history
             .happenings
             .iter()
-            .filter_map(|happening| match *happening {
+            .enumerate()
+            .filter_map(|(index, happening)| match *happening {
                 Happening::Click { site, session, minute } => {
-                    Some(new_click(&links[site], session.map(|session| sessions[session]), day + TimeDelta::minutes(minute)))
+                    Some(new_click(index, &links[site], session.map(|session| sessions[session]), day + TimeDelta::minutes(minute)))
                 }
                 _ => None,
             })
@@ -282,9 +284,13 @@ fn evidence(index: usize) -> serde_json::Value {
         .into()
 }
 
-fn new_click(link: &PlantedLink, session_id: Option<SessionId>, clicked_at: DateTime<Utc>) -> Click {
+/// Of two clicks at the same time, the one with the lower id is the earlier one: in every run it is the same of the two.
+fn new_click(index: usize, link: &PlantedLink, session_id: Option<SessionId>, clicked_at: DateTime<Utc>) -> Click {
+    let mut random: [u8; 10] = rand::random();
+    // The first byte that follows the time.
+    random[2] = u8::try_from(index).unwrap();
     Click {
-        click_id: new_id(clicked_at),
+        click_id: uuid_v7(clicked_at, random).into(),
         clicked_at,
         referral_code: link.referral_code.as_str().into(),
         partner_id: link.partner_id.clone(),

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::fmt::Hyphenated;
 
-use super::{BucketRange, Experiment, Seeded, Status, UnitKind, bucket_ranges, choose_variation, hash_all};
+use super::{BucketRange, Experiment, Seeded, Status, UnitKind, bucket_ranges, choose_variation, feed_all};
 use crate::{PartnerId, SiteId, analysis::ProjectKind};
 
 /// Why a unit got what it got; the first that applies, in this order.
@@ -258,10 +258,14 @@ impl<'s> Units<'s> {
         let (traffic_seed, traffic) = test.traffic;
         // An allocation that is no number lets nobody in.
         let is_partial = traffic.end.is_nan() || traffic.end < 1.0;
-        let [bucket, traffic_bucket, exclusion_bucket] =
-            hash_all([Some(test.variant), is_partial.then_some(traffic_seed), test.exclusion.map(|(seed, _)| seed)], unit);
+        // Without an exclusion group any seed will do: that hash is not asked for.
+        let exclusion_seed = test.exclusion.map_or(test.variant, |(seed, _)| seed);
+        let [bucket, traffic_bucket, exclusion_bucket] = feed_all([test.variant, traffic_seed, exclusion_seed], unit);
+        let bucket = bucket.hash();
+        let traffic_bucket = is_partial.then(|| traffic_bucket.hash());
+        let exclusion_bucket = test.exclusion.is_some().then(|| exclusion_bucket.hash());
 
-        let variant = bucket.and_then(|bucket| choose_variation(bucket, &test.ranges));
+        let variant = choose_variation(bucket, &test.ranges);
         let is_excluded = || test.exclusion.zip(exclusion_bucket).is_some_and(|((_, part), bucket)| !part.contains(bucket));
         let reason = if holdout_bucket.is_some_and(|bucket| self.holdout.contains(bucket)) {
             Reason::Holdout
@@ -275,7 +279,7 @@ impl<'s> Units<'s> {
         Assignment {
             reason,
             variant: variant.filter(|_| reason == Reason::Assigned),
-            bucket,
+            bucket: Some(bucket),
             traffic_bucket,
             exclusion_bucket,
             holdout_bucket,

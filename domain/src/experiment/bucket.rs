@@ -18,6 +18,7 @@ pub struct BucketRange {
 impl BucketRange {
     pub const WHOLE: Self = Self { start: 0.0, end: 1.0 };
 
+    #[inline]
     pub fn contains(self, hash: f64) -> bool {
         self.start <= hash && hash < self.end
     }
@@ -44,6 +45,7 @@ pub fn bucket_ranges(count: usize, coverage: f64, weights: Option<&[f64]>) -> Ve
 }
 
 /// The first variant whose range holds the hash; `None` for a unit that is in no range.
+#[inline]
 pub fn choose_variation(hash: f64, ranges: &[BucketRange]) -> Option<usize> {
     ranges.iter().position(|range| range.contains(hash))
 }
