@@ -1,4 +1,4 @@
-//! Success metrics: what evidence a success needs, when two are the same, and the success score (SPEC 3.6).
+//! Success metrics: what evidence a success needs, when two are the same, and the success score.
 //!
 //! The score is `100 × (1 − 2^(−S / 3))` with `S = Σ value multiplier × 2^(−age / 90 days)` over the verified successes that have not
 //! expired. It grows with every success and never passes 100; three fresh successes of multiplier 1 make 50, six make 75, and without

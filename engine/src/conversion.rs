@@ -7,7 +7,9 @@ use domain::{
 };
 
 use crate::{
-    Error, Result, attribution,
+    Error, Result,
+    advisory_lock::{self, Class},
+    attribution,
     commission::{self, Rated},
     reversal,
     work::Work,
@@ -24,8 +26,8 @@ mod tests;
 pub use detail::{Booking, ByHand, Commission, Delivery, Detail, Reversal, Success, Touch, find};
 pub use list::{Cursor, EXPORT_LINES_MAX, Filter, InvalidCursor, Line, Page, Sort, export, list};
 
-/// How far an event's time may lie ahead of ours.
-const CLOCK_SKEW: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+/// 5 min: how far an event's time may lie ahead of ours. New terms never start as soon.
+pub(crate) const CLOCK_SKEW: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
@@ -99,19 +101,13 @@ pub async fn record(work: &mut Work<'_>, new: &NewConversion, source: Source, de
 /// Holds back others that handle the same external event, until the end of this unit of work: a reversal must see its
 /// conversion, or be seen by it.
 pub async fn lock_external_event(work: &mut Work<'_>, partner_id: &PartnerId, external_event_id: &str) -> Result<()> {
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 1))", format!("{partner_id}/{external_event_id}"))
-        .fetch_one(work.connection())
-        .await?;
-    Ok(())
+    advisory_lock::hold(work.connection(), Class::ExternalEvent, &format!("{partner_id}/{external_event_id}")).await
 }
 
-/// Holds back others that record conversions of the same customer, until the end of this unit of work: what one of them tells
+/// Holds back others that record events of the same customer, until the end of this unit of work: what one of them tells
 /// about the customer's sessions, the other must know, or be looked at again for. Comes before the locks of developers.
-async fn lock_customer(work: &mut Work<'_>, partner_id: &PartnerId, user_identifier: &str) -> Result<()> {
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 4))", format!("{partner_id}/{user_identifier}"))
-        .fetch_one(work.connection())
-        .await?;
-    Ok(())
+pub(crate) async fn lock_customer(work: &mut Work<'_>, partner_id: &PartnerId, user_identifier: &str) -> Result<()> {
+    advisory_lock::hold(work.connection(), Class::Customer, &format!("{partner_id}/{user_identifier}")).await
 }
 
 /// The currency of a row; what the database holds was checked on its way in.

@@ -13,7 +13,7 @@ use domain::{
 };
 use sqlx::PgPool;
 
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Result, access::require_read};
 
 /// The newest ones fit on a screen; the rest has pages of its own.
 const RECENT_CONVERSIONS: i64 = 20;
@@ -22,13 +22,9 @@ const TOP_PARTNERS: usize = 8;
 /// All figures of a range, as of now.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] and [`Error::Forbidden`] for those who may not read.
+/// Refuses who may not read.
 pub async fn metrics(engine: &Engine, who: &Principal, range: Range) -> Result<Metrics> {
-    match who {
-        Principal::Anonymous => return Err(Error::Unauthenticated),
-        who if !who.may_read() => return Err(Error::Forbidden(format!("{} may not see the dashboard", who.actor()))),
-        _ => {}
-    }
+    require_read(who, "see the dashboard")?;
     let db = &engine.db;
     let now = engine.now();
     let periods = Compared { now: range.period(now), before: range.period_before(now) };
@@ -390,10 +386,13 @@ async fn recent_conversions(db: &PgPool) -> Result<Vec<RecentConversion>> {
         .collect()
 }
 
+/// What waits for its customer is no sign of a queue that is slow.
 async fn health(db: &PgPool) -> Result<Health> {
     let row = sqlx::query!(
-        r#"select (select count(*) from webhook_deliveries where state in ('received', 'retrying')) as "waiting!",
-                  (select min(received_at) from webhook_deliveries where state in ('received', 'retrying')) as oldest_waiting_at,
+        r#"select (select count(*) from webhook_deliveries
+                   where state in ('received', 'retrying') and num_nonnulls(awaited_session_id, awaited_user_identifier) = 0) as "waiting!",
+                  (select min(received_at) from webhook_deliveries
+                   where state in ('received', 'retrying') and num_nonnulls(awaited_session_id, awaited_user_identifier) = 0) as oldest_waiting_at,
                   (select count(*) from webhook_deliveries where state = 'dead') as "dead!",
                   (select count(*) from ledger_unsealed) as "unsealed!""#
     )

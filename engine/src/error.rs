@@ -1,6 +1,7 @@
 //! What a caller can act on.
 
-use domain::Problem;
+use chrono::TimeDelta;
+use domain::{Problem, conversion::Claim};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -16,7 +17,10 @@ pub enum Error {
     Invalid { field: String, reason: String },
     #[error("{0}")]
     Conflict(String),
-    /// Postgres, Redis or both are away; the same call may work later.
+    /// Nothing is known yet of the customer whom an event names, which may change: who can wait does so until `patience` after it came.
+    #[error("{}", unknown(claim))]
+    NotYet { claim: Box<Claim>, patience: TimeDelta },
+    /// Postgres, Redis or both are away, or two transactions were in each other's way; the same call may work later.
     #[error("a service that this needs is away for the moment")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("something went wrong on our side")]
@@ -37,19 +41,33 @@ impl Error {
     }
 }
 
+fn unknown(claim: &Claim) -> String {
+    match (&claim.user_identifier, claim.session_id) {
+        (Some(user), Some(session)) => format!("no earlier click of customer `{user}` or session `{session}` is known yet"),
+        (Some(user), None) => format!("no earlier click of customer `{user}` is known yet"),
+        (None, Some(session)) => format!("no earlier click of session `{session}` is known yet"),
+        (None, None) => "no earlier click is known yet".to_owned(),
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => {
                 Self::Unavailable(Box::new(error))
             }
-            // class 57: the server is starting, stopping or crashed
-            sqlx::Error::Database(ref database) if database.code().is_some_and(|code| code.starts_with("57")) => {
+            sqlx::Error::Database(ref database) if database.code().is_some_and(|code| is_passing(&code)) => {
                 Self::Unavailable(Box::new(error))
             }
             other => Self::Internal(Box::new(other)),
         }
     }
+}
+
+/// Class 57: the server is starting, stopping or crashed. 40001 and 40P01: another transaction was in the way (serialization failure,
+/// deadlock), and this one was undone.
+fn is_passing(code: &str) -> bool {
+    code.starts_with("57") || ["40001", "40P01"].contains(&code)
 }
 
 impl From<redis::RedisError> for Error {
@@ -73,6 +91,10 @@ impl From<Error> for Problem {
             Error::Forbidden(_) => Self::new(403, "forbidden", "not allowed").detail(detail),
             Error::Unauthenticated => Self::new(401, "unauthenticated", "not signed in").detail(detail),
             Error::Invalid { field, reason } => Self::new(422, "invalid", "invalid input").detail(reason).field(field),
+            Error::NotYet { claim, .. } => {
+                let field = if claim.user_identifier.is_some() { "user_id" } else { "session_id" };
+                Self::new(422, "invalid", "invalid input").detail(detail).field(field)
+            }
             Error::Conflict(_) => Self::new(409, "conflict", "conflict").detail(detail),
             Error::Unavailable(source) => {
                 tracing::warn!(error = %source, "a service is away");
@@ -83,5 +105,25 @@ impl From<Error> for Problem {
                 Self::new(500, "internal", "internal error").detail(detail)
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use sqlx::PgPool;
+
+    use super::*;
+
+    #[sqlx::test(migrations = false)]
+    async fn a_deadlock_may_work_later_and_an_overflow_never_does(db: PgPool) {
+        let raised = async |code: &str| {
+            let statement = format!("do $$ begin raise exception 'no' using errcode = '{code}'; end $$");
+            Error::from(sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&db).await.unwrap_err())
+        };
+        for code in ["40P01", "40001", "57P01"] {
+            assert!(matches!(raised(code).await, Error::Unavailable(_)), "{code}");
+        }
+        assert!(matches!(raised("22003").await, Error::Internal(_)));
     }
 }

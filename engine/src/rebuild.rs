@@ -144,7 +144,8 @@ async fn try_again(target: &Engine, delivery: &Delivery) -> Result<()> {
     .execute(&target.db)
     .await?;
     if failed.rows_affected() > 0 {
-        webhook::work_one(target).await?;
+        // Others that wait for their customer may be due before it.
+        while webhook::work_one(target).await? {}
     }
     Ok(())
 }

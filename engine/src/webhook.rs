@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     PartnerId, WebhookDeliveryId,
     auth::Principal,
-    conversion::Source,
+    conversion::{Claim, Source},
     live::LiveEvent,
     partner::{SecretPurpose, WebhookScheme},
     signature::{self, InvalidSignature},
@@ -18,12 +18,17 @@ use domain::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Engine, Error, Result, attribution, audit,
+    Engine, Error, Result,
+    access::require_operate,
+    attribution, audit,
     conversion::{self, Recorded},
     inbound, partner, reversal, success,
     work::Work,
 };
 
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod commit_tests;
 mod headers;
 mod list;
 mod replay;
@@ -35,6 +40,11 @@ pub use trial::send_test;
 
 /// A look for deliveries that other processes took in, or whose retry is due.
 const POLL: Duration = Duration::from_millis(250);
+
+/// Between two looks whether the customer that a delivery waits for is known by now. Whoever learns of one has it looked at at once, so that
+/// the later looks, for what was missed, may be rare: many wait for customers who never came by a link.
+const WAIT_PAUSE_MIN: TimeDelta = TimeDelta::seconds(5);
+const WAIT_PAUSE_MAX: TimeDelta = TimeDelta::hours(6);
 
 /// Headers that are kept with a delivery; others may hold secrets.
 const KEPT_HEADERS: [&str; 6] =
@@ -95,14 +105,14 @@ pub async fn receive<'h>(
     Ok(receipt)
 }
 
-/// The sender's id of the message, or a digest of the body where the scheme has none.
+/// What a message is known by: the sender's id if the signature covers it, else a digest of the body. An id that nobody signed could be
+/// changed, and the message, once overheard, would count again under each new one.
 fn message_id<'h>(scheme: WebhookScheme, header: &impl Fn(&'static str) -> Option<&'h str>, body: &[u8]) -> String {
-    let sent = match scheme {
+    let signed = match scheme {
         WebhookScheme::StandardWebhooks => header(signature::WEBHOOK_ID),
-        WebhookScheme::HmacSha256 => header("x-github-delivery"),
-        WebhookScheme::Stripe | WebhookScheme::Dub => None,
+        WebhookScheme::HmacSha256 | WebhookScheme::Stripe | WebhookScheme::Dub => None,
     };
-    sent.filter(|id| (1..=200).contains(&id.len())).map_or_else(|| format!("sha256:{}", hex::encode(Sha256::digest(body))), str::to_owned)
+    signed.filter(|id| (1..=200).contains(&id.len())).map_or_else(|| format!("sha256:{}", hex::encode(Sha256::digest(body))), str::to_owned)
 }
 
 async fn store(
@@ -178,13 +188,34 @@ pub async fn work_one(engine: &Engine) -> Result<bool> {
         Err(Error::Unavailable(source)) => return Err(Error::Unavailable(source)),
         Err(error) => {
             work.rollback_to_savepoint().await?;
-            End::failed(&error, delivery.attempts)
+            End::failed(&error, &delivery, now)
         }
     };
-    finish(&mut work, &delivery, end).await?;
-    work.announce(LiveEvent::Delivery { webhook_delivery_id: delivery.webhook_delivery_id });
-    work.commit().await?;
+    match finish(work, &delivery, end).await {
+        Err(Error::Unavailable(source)) => return Err(Error::Unavailable(source)),
+        Err(error) => fail(engine, &delivery, &error).await?,
+        Ok(()) => {}
+    }
     Ok(true)
+}
+
+/// What could not be committed was undone as a whole, also that this was a try: it counts as one that failed.
+async fn fail(engine: &Engine, delivery: &Claimed, error: &Error) -> Result<()> {
+    let mut work = Work::begin(engine).await?;
+    let unchanged = sqlx::query!(
+        "select from webhook_deliveries
+         where webhook_delivery_id = $1 and state in ('received', 'retrying') and attempts = $2
+         for update skip locked",
+        delivery.webhook_delivery_id.0,
+        delivery.attempts,
+    )
+    .fetch_optional(work.connection())
+    .await?;
+    if unchanged.is_none() {
+        return Ok(());
+    }
+    let now = work.now();
+    finish(work, delivery, End::failed(error, delivery, now)).await
 }
 
 /// How a try ended.
@@ -192,12 +223,26 @@ enum End {
     Processed(String),
     Ignored(String),
     Dead(String),
-    Retry { error: String, after: TimeDelta },
+    Retry {
+        error: String,
+        after: TimeDelta,
+    },
+    /// Nothing failed, but nothing is known yet of the customer whom it names.
+    Waiting {
+        outcome: String,
+        claim: Box<Claim>,
+        after: TimeDelta,
+    },
 }
 
 impl End {
-    /// An event that is wrong stays wrong; anything else is tried again, with jitter, until the tries are used up.
-    fn failed(error: &Error, attempts: i32) -> Self {
+    /// An event that is wrong stays wrong, and one that came too early waits; anything else is tried again, with jitter, until the tries
+    /// are used up.
+    fn failed(error: &Error, delivery: &Claimed, now: DateTime<Utc>) -> Self {
+        if let Error::NotYet { claim, patience } = error {
+            return Self::not_yet(error, claim, *patience, now - delivery.received_at);
+        }
+        let attempts = delivery.attempts;
         if matches!(error, Error::Invalid { .. } | Error::NotFound { .. } | Error::Conflict(_)) {
             return Self::Dead(error.to_string());
         }
@@ -213,6 +258,14 @@ impl End {
             }
             None => Self::Dead(format!("given up after {} tries: {error}", attempts + 1)),
         }
+    }
+
+    fn not_yet(error: &Error, claim: &Claim, patience: TimeDelta, waited: TimeDelta) -> Self {
+        if waited >= patience {
+            return Self::Dead(format!("given up after {} days: {error}", patience.num_days()));
+        }
+        let after = waited.clamp(WAIT_PAUSE_MIN, WAIT_PAUSE_MAX).min(patience - waited);
+        Self::Waiting { outcome: format!("waits for its customer: {error}"), claim: Box::new(claim.clone()), after }
     }
 }
 
@@ -238,40 +291,46 @@ async fn process(work: &mut Work<'_>, delivery: &Claimed) -> Result<End> {
     })
 }
 
-async fn finish(work: &mut Work<'_>, delivery: &Claimed, end: End) -> Result<()> {
+/// Notes how a try ended, and commits.
+async fn finish(mut work: Work<'_>, delivery: &Claimed, end: End) -> Result<()> {
     let now = work.now();
-    let (state, outcome, error, next) = match end {
-        End::Processed(outcome) => (DeliveryState::Processed, Some(outcome), None, now),
-        End::Ignored(outcome) => (DeliveryState::Ignored, Some(outcome), None, now),
-        End::Dead(error) => (DeliveryState::Dead, None, Some(error), now),
-        End::Retry { error, after } => (DeliveryState::Retrying, None, Some(error), now + after),
+    let tries = i32::from(!matches!(end, End::Waiting { .. }));
+    let (state, outcome, error, next, awaited) = match end {
+        End::Processed(outcome) => (DeliveryState::Processed, Some(outcome), None, now, None),
+        End::Ignored(outcome) => (DeliveryState::Ignored, Some(outcome), None, now, None),
+        End::Dead(error) => (DeliveryState::Dead, None, Some(error), now, None),
+        End::Retry { error, after } => (DeliveryState::Retrying, None, Some(error), now + after, None),
+        End::Waiting { outcome, claim, after } => (DeliveryState::Retrying, Some(outcome), None, now + after, Some(claim)),
     };
     let ended = !matches!(state, DeliveryState::Retrying);
     tracing::debug!(webhook_delivery.id = %delivery.webhook_delivery_id, latency_ms = (now - delivery.received_at).num_milliseconds(), ?state, "webhook delivery");
     sqlx::query!(
         "update webhook_deliveries
-         set state = $2, outcome = $3, last_error = $4, next_attempt_at = $5, attempts = attempts + 1, processed_at = $6
+         set state = $2, outcome = $3, last_error = $4, next_attempt_at = $5, attempts = attempts + $6, processed_at = $7,
+             awaited_session_id = $8, awaited_user_identifier = $9
          where webhook_delivery_id = $1",
         delivery.webhook_delivery_id.0,
         state as _,
         outcome,
         error,
         next,
+        tries,
         ended.then_some(now),
+        awaited.as_ref().and_then(|claim| claim.session_id).map(|id| id.0),
+        awaited.as_ref().and_then(|claim| claim.user_identifier.as_deref()),
     )
     .execute(work.connection())
     .await?;
-    Ok(())
+    work.announce(LiveEvent::Delivery { webhook_delivery_id: delivery.webhook_delivery_id });
+    work.commit().await
 }
 
 /// Puts a delivery back into the queue, whatever became of it. What it already did is not done twice.
 ///
 /// # Errors
-/// [`Error::Forbidden`], or [`Error::NotFound`] if there is no such delivery.
+/// [`Error::NotFound`] if there is no such delivery; refuses anyone but operators.
 pub async fn replay(engine: &Engine, who: &Principal, id: WebhookDeliveryId) -> Result<()> {
-    if !who.may_operate() {
-        return Err(Error::Forbidden("only operators replay deliveries".to_owned()));
-    }
+    require_operate(who, "replay deliveries")?;
     let mut tx = engine.db.begin().await?;
     let updated = sqlx::query!(
         "update webhook_deliveries set state = 'received', attempts = 0, last_error = null, next_attempt_at = $2 where webhook_delivery_id = $1",
@@ -308,5 +367,20 @@ pub async fn work_loop(engine: Engine) {
                 tokio::time::sleep(POLL).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_id_that_is_signed_tells_two_messages_apart() {
+        let id = |scheme, sent: &'static str, body: &[u8]| message_id(scheme, &|_| Some(sent), body);
+        for scheme in [WebhookScheme::HmacSha256, WebhookScheme::Stripe, WebhookScheme::Dub] {
+            assert_eq!(id(scheme, "1", b"a refund"), id(scheme, "2", b"a refund"), "overheard and sent again under another id");
+            assert_ne!(id(scheme, "1", b"a refund"), id(scheme, "1", b"another refund"));
+        }
+        assert_eq!(id(WebhookScheme::StandardWebhooks, "msg_1", b"a refund"), "msg_1");
     }
 }

@@ -46,6 +46,7 @@ fn Outcome(delivery: Delivery) -> impl IntoView {
     };
     let words = match delivery.state {
         DeliveryState::Dead => "Given up",
+        DeliveryState::Retrying if delivery.last_error.is_none() => "It will be looked at again",
         DeliveryState::Retrying => "It failed and will be tried again",
         DeliveryState::Processed => "Processed",
         DeliveryState::Ignored => "Without effect, on purpose",

@@ -1,4 +1,4 @@
-//! The match order of SPEC 3.4: a signed click id; else the referral code with the browser session or the customer; else
+//! The match order: a signed click id; else the referral code with the browser session or the customer; else
 //! the referral code's most recent click. What is found is a journey, whose credit the policy's model shares out.
 
 use chrono::{DateTime, TimeDelta, Utc};

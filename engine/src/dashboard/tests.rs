@@ -84,7 +84,8 @@ async fn an_empty_installation_has_figures_of_nothing(db: PgPool) {
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn only_those_who_may_read_see_figures(db: PgPool) {
     let engine = crate::testing::engine(db);
-    let machine = Principal::Machine { id: ApiTokenId(Uuid::nil()), name: "ci".to_owned(), scopes: vec!["sites:write".to_owned()] };
+    let machine =
+        Principal::Machine { id: ApiTokenId(Uuid::nil()), name: "ci".to_owned(), scopes: vec!["sites:write".to_owned()], partner_id: None };
     assert!(matches!(metrics(&engine, &Principal::Anonymous, Range::default()).await, Err(Error::Unauthenticated)));
     assert!(matches!(metrics(&engine, &machine, Range::default()).await, Err(Error::Forbidden(_))));
 }

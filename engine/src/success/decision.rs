@@ -51,7 +51,7 @@ async fn decide(engine: &Engine, who: &Principal, id: SuccessEventId, decision: 
             .fetch_optional(work.connection())
             .await?
             .ok_or_else(|| Error::not_found(format!("success `{id}`")))?;
-    lock(&mut work, developer_id).await?;
+    lock(&mut work, &[developer_id]).await?;
 
     let subject = sqlx::query_as!(
         Subject,

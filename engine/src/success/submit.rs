@@ -26,14 +26,14 @@ pub struct Submitted {
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] or [`Error::Forbidden`] without the scope `successes:write`; [`Error::Invalid`] with the field,
-/// as a path in the event; as [`record`]. Nothing is stored then.
+/// as a path in the event; as [`record`]. Nothing is stored then. To a partner's own token there is no other partner.
 pub async fn submit(engine: &Engine, who: &Principal, partner_id: &PartnerId, mut event: Value) -> Result<Submitted> {
-    require_scope(who, "successes:write", "record successes (this needs the scope successes:write)")?;
+    require_scope(who, "successes:write", "record successes")?;
     name_by_content(&mut event);
     let body = event.to_string();
     let parsed = parse_event(partner_id, "", body.as_bytes()).map_err(|error| Error::invalid(error.field, error.reason))?;
     let Event::SuccessAchieved(new) = parsed else { return Err(Error::invalid("type", "must be success.achieved")) };
-    if engine.codes.link(partner_id).is_none() {
+    if engine.codes.link(partner_id).is_none() || !who.may_speak_for(partner_id) {
         return Err(Error::invalid("partner", format!("there is no partner `{partner_id}`")));
     }
 

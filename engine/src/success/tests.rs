@@ -49,7 +49,7 @@ pub(crate) fn operator(role: Role) -> Principal {
 
 fn machine(scopes: &[&str]) -> Principal {
     let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-    Principal::Machine { id: ApiTokenId(Uuid::nil()), name: "our service".to_owned(), scopes }
+    Principal::Machine { id: ApiTokenId(Uuid::nil()), name: "our service".to_owned(), scopes, partner_id: None }
 }
 
 impl It {
@@ -105,7 +105,7 @@ impl It {
         verify(&self.engine, &operator(Role::Operator), id, Some("seen it")).await.unwrap();
     }
 
-    async fn receivable(&self) -> i64 {
+    pub async fn receivable(&self) -> i64 {
         let balances = ledger::balances(&self.engine).await.unwrap();
         balances.iter().filter(|balance| balance.account == "partner_receivable").map(|balance| balance.amount_minor).sum()
     }
@@ -128,7 +128,7 @@ impl It {
     }
 
     /// The books, and what is derived from the events, agree.
-    async fn assert_clean(&self) {
+    pub async fn assert_clean(&self) {
         assert_eq!(ledger::verify(&self.engine).await.unwrap().findings, []);
     }
 }
@@ -389,6 +389,13 @@ async fn each_wrong_field_is_named_and_nothing_is_stored(db: PgPool) {
     }
     let unknown = submit(&it.engine, &machine(&["successes:write"]), &"nobody".parse().unwrap(), it.deployment("s_1")).await;
     assert_eq!(field(unknown), "partner");
+    let railway = Principal::Machine {
+        id: ApiTokenId(Uuid::nil()),
+        name: "their server".to_owned(),
+        scopes: vec!["successes:write".to_owned()],
+        partner_id: Some("railway".parse().unwrap()),
+    };
+    assert_eq!(field(submit(&it.engine, &railway, &it.partner_id, it.deployment("s_1")).await), "partner", "another's is no partner to it");
     assert_eq!(it.count("select count(*) from success_events").await + it.count("select count(*) from webhook_deliveries").await, 0);
 }
 
