@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiTokenId, OperatorId};
+use crate::{ApiTokenId, OperatorId, PartnerId};
 
 /// What an operator may do: analysts read, operators change, owners also manage people and secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub enum Principal {
         id: ApiTokenId,
         name: String,
         scopes: Vec<String>,
+        /// The only partner that it may speak for; `None` for a service of our own, which speaks for all.
+        partner_id: Option<PartnerId>,
     },
     /// The command line on the server's own machine.
     CommandLine,
@@ -56,6 +58,14 @@ impl Principal {
         }
     }
 
+    /// May send or see what is this partner's, as far as scopes and role go. To who may not, the partner does not exist.
+    pub fn may_speak_for(&self, partner_id: &PartnerId) -> bool {
+        match self {
+            Self::Machine { partner_id: Some(own), .. } => own == partner_id,
+            _ => true,
+        }
+    }
+
     /// The name under which the audit log records what was done.
     pub fn actor(&self) -> String {
         match self {
@@ -64,5 +74,28 @@ impl Principal {
             Self::Machine { name, .. } => format!("api token {name}"),
             Self::CommandLine => "command line".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_partners_machine_speaks_for_that_partner_alone() {
+        let (own, other): (PartnerId, PartnerId) = ("supabase".parse().unwrap(), "railway".parse().unwrap());
+        let machine = |partner_id: Option<&PartnerId>| Principal::Machine {
+            id: ApiTokenId(Uuid::nil()),
+            name: "billing".to_owned(),
+            scopes: vec!["conversions:write".to_owned()],
+            partner_id: partner_id.cloned(),
+        };
+        assert!(machine(Some(&own)).may_speak_for(&own));
+        assert!(!machine(Some(&own)).may_speak_for(&other));
+        assert!(machine(None).may_speak_for(&other), "a service of our own speaks for all");
+        assert!(Principal::CommandLine.may_speak_for(&other));
     }
 }

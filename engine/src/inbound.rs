@@ -5,6 +5,7 @@
 //! derived again. A request to the API that is wrong is answered and leaves nothing; one that is right is stored, processed
 //! and answered in one transaction, and the same request again gets the same answer.
 
+mod again;
 mod answer;
 mod processed;
 mod request;
@@ -18,12 +19,13 @@ use domain::{
     auth::Principal,
     conversion::Source,
     live::LiveEvent,
-    webhook::{Event, parse_event},
+    webhook::{DeliveryState, Event, parse_event},
 };
 use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 
 use crate::{Engine, Error, Result, access::require_scope, conversion, partner, reversal, work::Work};
+pub(crate) use again::{Again, start_anew};
 pub(crate) use processed::record_processed;
 use request::Request;
 
@@ -46,10 +48,10 @@ pub struct Answered {
 ///
 /// # Errors
 /// [`Error::Invalid`] names the field, and nothing is stored. [`Error::Conflict`] if the key, or the conversion's id, came
-/// before with other values. [`Error::Forbidden`] without the scope [`SCOPE`].
+/// before with other values. [`Error::Forbidden`] without the scope [`SCOPE`]. To a partner's own token there is no other partner.
 pub async fn record_conversion(engine: &Engine, who: &Principal, key: Option<&str>, fields: &Map<String, Value>) -> Result<Answered> {
-    require_scope(who, SCOPE, "record conversions (this needs the scope conversions:write)")?;
-    record(engine, who, &request::conversion(engine, key, fields)?).await
+    require_scope(who, SCOPE, "record conversions")?;
+    record(engine, who, &request::conversion(engine, who, key, fields)?).await
 }
 
 /// Records a reversal, which may come before its conversion, and answers what became of it.
@@ -57,8 +59,8 @@ pub async fn record_conversion(engine: &Engine, who: &Principal, key: Option<&st
 /// # Errors
 /// As [`record_conversion`].
 pub async fn record_reversal(engine: &Engine, who: &Principal, key: Option<&str>, fields: &Map<String, Value>) -> Result<Answered> {
-    require_scope(who, SCOPE, "record reversals (this needs the scope conversions:write)")?;
-    record(engine, who, &request::reversal(engine, key, fields)?).await
+    require_scope(who, SCOPE, "record reversals")?;
+    record(engine, who, &request::reversal(engine, who, key, fields)?).await
 }
 
 async fn record(engine: &Engine, who: &Principal, request: &Request) -> Result<Answered> {
@@ -156,7 +158,7 @@ pub async fn enqueue(engine: &Engine, partner_id: &PartnerId, message_id: &str, 
 
 struct Stored {
     webhook_delivery_id: WebhookDeliveryId,
-    /// The message that came before under this id.
+    /// The message that came before under this id, unless it was given up.
     earlier: Option<Earlier>,
 }
 
@@ -165,7 +167,8 @@ struct Earlier {
     answer: Option<Value>,
 }
 
-/// Stores an event once per message id. While another transaction stores the same one, this waits for its end.
+/// Stores an event once per message id; one that was given up starts anew. While another transaction stores the same one, this waits
+/// for its end.
 async fn store(
     work: &mut Work<'_>,
     partner_id: &PartnerId,
@@ -176,11 +179,12 @@ async fn store(
 ) -> Result<Stored> {
     let id: WebhookDeliveryId = work.engine.new_id();
     let (now, text) = (work.now(), body.to_string());
+    let event_type = body.get("type").and_then(Value::as_str).unwrap_or_default();
     let row = sqlx::query!(
         r#"insert into webhook_deliveries as d (webhook_delivery_id, partner_id, event_path, message_id, headers, body, received_at, state, next_attempt_at, event_type)
            values ($1, $2, $3, $4, $5, $6, $7, 'received', $7, $8)
            on conflict on constraint webhook_deliveries_partner_id_message_id_key do update set duplicates = d.duplicates + 1
-           returning webhook_delivery_id as "webhook_delivery_id: WebhookDeliveryId", body, answer"#,
+           returning webhook_delivery_id as "webhook_delivery_id: WebhookDeliveryId", body, answer, state as "state: DeliveryState""#,
         id.0,
         partner_id.as_str(),
         event_path(source),
@@ -188,13 +192,21 @@ async fn store(
         headers,
         text.as_bytes(),
         now,
-        body.get("type").and_then(Value::as_str).unwrap_or_default(),
+        event_type,
     )
     .fetch_one(work.connection())
     .await?;
-    let earlier = (row.webhook_delivery_id != id)
-        .then(|| Earlier { body: serde_json::from_slice(&row.body).unwrap_or_default(), answer: row.answer });
-    Ok(Stored { webhook_delivery_id: row.webhook_delivery_id, earlier })
+    let stored = |earlier| Stored { webhook_delivery_id: row.webhook_delivery_id, earlier };
+    if row.webhook_delivery_id == id {
+        return Ok(stored(None));
+    }
+    if row.state == DeliveryState::Dead {
+        let again = Again { message_id: message_id.to_owned(), body: text.into_bytes(), event_type: event_type.to_owned(), line: None };
+        if !start_anew(work, partner_id, source, headers, None, vec![again]).await?.is_empty() {
+            return Ok(stored(None));
+        }
+    }
+    Ok(stored(Some(Earlier { body: serde_json::from_slice(&row.body).unwrap_or_default(), answer: row.answer })))
 }
 
 /// What the log calls a way that is no partner's webhook.
@@ -213,14 +225,15 @@ pub fn source_of(event_path: &str) -> Source {
     ours.into_iter().find(|source| self::event_path(*source) == event_path).unwrap_or(Source::Webhook)
 }
 
-/// Which of some messages are in the log already, with the body that they had.
+/// Which of some messages are in the log already, with the body that they had. Those that were given up count as unknown, since they
+/// may come again corrected.
 pub(crate) async fn find_bodies(
     connection: &mut PgConnection,
     partner_id: &PartnerId,
     message_ids: &[String],
 ) -> Result<Vec<(String, Value)>> {
     let rows = sqlx::query!(
-        "select message_id, body from webhook_deliveries where partner_id = $1 and message_id = any($2)",
+        "select message_id, body from webhook_deliveries where partner_id = $1 and message_id = any($2) and state <> 'dead'",
         partner_id.as_str(),
         message_ids,
     )

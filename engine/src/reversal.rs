@@ -1,12 +1,20 @@
 //! Refunds, chargebacks, cancellations: before or after their conversion, in part or in full.
 
-use domain::{ConversionId, Currency, PartnerId, ReversalId, WebhookDeliveryId, conversion::NewReversal, live::LiveEvent};
+use chrono::{DateTime, Utc};
+use domain::{
+    ConversionId, Currency, Money, PartnerId, ReversalId, WebhookDeliveryId, auth::Principal, conversion::NewReversal, live::LiveEvent,
+};
 
 use crate::{
-    Error, Result, commission,
+    Engine, Error, Result,
+    access::require_read,
+    commission,
     conversion::{currency, lock_external_event},
     work::Work,
 };
+
+/// Waiting reversals that are listed; more than a few are a sign that something is wrong with a partner's events as a whole.
+const WAITING_MAX: i64 = 50;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
@@ -69,7 +77,7 @@ fn check_currency(reversal: Option<Currency>, conversion: Currency) -> Result<()
     }
 }
 
-/// Applies the reversals that came before their conversion; those in another currency stay waiting for an operator.
+/// Applies the reversals that came before their conversion. One in another currency is given up, as if it had come after.
 pub async fn apply_waiting(
     work: &mut Work<'_>,
     conversion_id: ConversionId,
@@ -77,11 +85,10 @@ pub async fn apply_waiting(
     external_event_id: &str,
 ) -> Result<()> {
     let waiting = sqlx::query!(
-        r#"select reversal_id as "reversal_id: ReversalId", amount_minor
-           from reversals
-           where partner_id = $1 and conversion_external_event_id = $2 and conversion_id is null
-                 and (currency is null or currency = (select currency from conversions where conversion_id = $3))
-           order by occurred_at, reversal_id"#,
+        r#"select reversal_id as "reversal_id: ReversalId", amount_minor, r.currency, c.currency as conversion_currency
+           from reversals r join conversions c on c.conversion_id = $3
+           where r.partner_id = $1 and conversion_external_event_id = $2 and r.conversion_id is null
+           order by r.occurred_at, reversal_id"#,
         partner_id.as_str(),
         external_event_id,
         conversion_id.0,
@@ -89,7 +96,36 @@ pub async fn apply_waiting(
     .fetch_all(work.connection())
     .await?;
     for reversal in waiting {
-        apply(work, reversal.reversal_id, conversion_id, reversal.amount_minor).await?;
+        let own_currency = reversal.currency.as_deref().map(currency).transpose()?;
+        match check_currency(own_currency, currency(&reversal.conversion_currency)?) {
+            Ok(()) => apply(work, reversal.reversal_id, conversion_id, reversal.amount_minor).await?,
+            Err(mismatch) => give_up(work, reversal.reversal_id, &mismatch).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Takes a waiting reversal back out of the books and says so at its delivery, where it can be sent again corrected. One without a
+/// delivery stays among those that wait, since nothing else would tell of it.
+async fn give_up(work: &mut Work<'_>, reversal_id: ReversalId, error: &Error) -> Result<()> {
+    let dead = sqlx::query_scalar!(
+        r#"with given_up as (
+               delete from reversals
+               where reversal_id = $1 and webhook_delivery_id in (select webhook_delivery_id from webhook_deliveries)
+               returning webhook_delivery_id
+           )
+           update webhook_deliveries d
+           set state = 'dead', outcome = null, last_error = $2
+           from given_up
+           where d.webhook_delivery_id = given_up.webhook_delivery_id
+           returning d.webhook_delivery_id as "webhook_delivery_id: WebhookDeliveryId""#,
+        reversal_id.0,
+        error.to_string(),
+    )
+    .fetch_optional(work.connection())
+    .await?;
+    if let Some(webhook_delivery_id) = dead {
+        work.announce(LiveEvent::Delivery { webhook_delivery_id });
     }
     Ok(())
 }
@@ -117,4 +153,60 @@ async fn apply(work: &mut Work<'_>, reversal_id: ReversalId, conversion_id: Conv
     .execute(work.connection())
     .await?;
     Ok(())
+}
+
+/// A reversal whose conversion has not come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub reversal_id: ReversalId,
+    pub partner_id: PartnerId,
+    pub partner_name: String,
+    /// The partner's own id of the conversion that it takes back.
+    pub conversion_external_event_id: String,
+    /// `None`: all that will be left of the conversion.
+    pub amount: Option<Money>,
+    pub received_at: DateTime<Utc>,
+    pub webhook_delivery_id: Option<WebhookDeliveryId>,
+}
+
+/// The reversals that wait for their conversion: the 50 that wait longest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WaitingList {
+    pub reversals: Vec<Waiting>,
+    pub total: i64,
+}
+
+/// # Errors
+/// Refuses who may not read.
+pub async fn list_waiting(engine: &Engine, who: &Principal) -> Result<WaitingList> {
+    require_read(who, "see refunds")?;
+    let rows = sqlx::query!(
+        r#"select reversal_id as "reversal_id: ReversalId", partner_id as "partner_id: PartnerId", display_name, conversion_external_event_id,
+                  amount_minor, currency, received_at, webhook_delivery_id as "webhook_delivery_id: WebhookDeliveryId", count(*) over () as "total!"
+           from reversals join partners using (partner_id)
+           where conversion_id is null
+           order by received_at, reversal_id
+           limit $1"#,
+        WAITING_MAX,
+    )
+    .fetch_all(&engine.db)
+    .await?;
+    let total = rows.first().map_or(0, |row| row.total);
+    let mut reversals = Vec::with_capacity(rows.len());
+    for row in rows {
+        let amount = match (row.amount_minor, row.currency) {
+            (Some(minor), Some(code)) => Some(Money::new(minor, currency(&code)?)),
+            _ => None,
+        };
+        reversals.push(Waiting {
+            reversal_id: row.reversal_id,
+            partner_id: row.partner_id,
+            partner_name: row.display_name,
+            conversion_external_event_id: row.conversion_external_event_id,
+            amount,
+            received_at: row.received_at,
+            webhook_delivery_id: row.webhook_delivery_id,
+        });
+    }
+    Ok(WaitingList { reversals, total })
 }

@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use domain::{
-    PartnerId,
+    ApiTokenId, PartnerId,
     auth::{Principal, Role},
     partner::SecretPurpose,
 };
-use engine::{Engine, secret::new_token};
+use engine::{
+    Engine,
+    api_token::{self, SCOPES},
+    secret::new_token,
+};
 use serde_json::json;
 
 use crate::settings::variable;
@@ -39,6 +43,24 @@ pub enum SecretCommand {
         #[arg(long, default_value = "webhook")]
         purpose: Purpose,
     },
+}
+
+#[derive(Subcommand)]
+pub enum TokenCommand {
+    /// Make an API token and print it, once
+    Create {
+        name: String,
+        /// What it may do; may be given several times
+        #[arg(long = "scope", required = true, value_parser = SCOPES)]
+        scopes: Vec<String>,
+        /// For a partner's server: the token speaks for this partner alone; without, it is for a service of ours and speaks for all
+        #[arg(long)]
+        partner: Option<PartnerId>,
+    },
+    /// List all tokens with their ids, the newest first
+    List,
+    /// End a token at once
+    Revoke { id: ApiTokenId },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -83,9 +105,26 @@ pub async fn create_operator(engine: &Engine, email: &str, role: Role) -> Result
     Ok(())
 }
 
-pub async fn create_token(engine: &Engine, name: &str, scopes: &[String]) -> Result<()> {
-    println!("{}", engine::api_token::create(engine, &Principal::CommandLine, name, scopes).await?);
+pub async fn token(engine: &Engine, command: TokenCommand) -> Result<()> {
+    let who = Principal::CommandLine;
+    match command {
+        TokenCommand::Create { name, scopes, partner } => {
+            println!("{}", api_token::create(engine, &who, &name, &scopes, partner.as_ref()).await?);
+        }
+        TokenCommand::List => api_token::list(engine, &who).await?.iter().for_each(print_token),
+        TokenCommand::Revoke { id } => {
+            api_token::revoke(engine, &who, id).await?;
+            println!("token {id} is revoked");
+        }
+    }
     Ok(())
+}
+
+fn print_token(token: &api_token::Listed) {
+    let partner = token.partner_id.as_ref().map_or("all partners", PartnerId::as_str);
+    let made = token.created_at.format("%Y-%m-%d");
+    let ended = token.revoked_at.map(|at| format!(", revoked {}", at.format("%Y-%m-%d"))).unwrap_or_default();
+    println!("{}  {} for {partner}: {}; made {made}{ended}", token.api_token_id, token.name, token.scopes.join(", "));
 }
 
 /// Makes the first person who may sign in, unless there is one, and says how to sign in.

@@ -41,7 +41,7 @@ enum Command {
     Ledger(LedgerCommand),
     /// Derive a commission again from its events and show the arithmetic
     Explain {
-        /// The commission's id, its conversion's id, or the partner's id of the conversion
+        /// The commission's id, its conversion's id, or the partner's id of the conversion if only one partner uses it
         commission: String,
     },
     /// Analyse a project folder and print the result as JSON
@@ -59,7 +59,7 @@ enum Command {
     Admin(AdminCommand),
     /// Tokens for the API
     #[command(subcommand)]
-    Token(TokenCommand),
+    Token(admin::TokenCommand),
     /// Derive everything again from the raw inbound log, in another database, and compare; exits 1 if anything differs
     Rebuild(rebuild::RebuildArgs),
     /// Send journeys with known truth to a running server, or fill in demo history
@@ -96,17 +96,6 @@ enum AdminCommand {
         email: String,
         #[arg(long, default_value = "operator", value_parser = parse_role)]
         role: Role,
-    },
-}
-
-#[derive(Subcommand)]
-enum TokenCommand {
-    /// Make an API token and print it, once
-    Create {
-        name: String,
-        /// What it may do, such as sites:write
-        #[arg(long = "scope", required = true)]
-        scopes: Vec<String>,
     },
 }
 
@@ -170,7 +159,7 @@ async fn run_connected(command: Command, installation: &Installation) -> Outcome
         Command::Sites(command) => admin::sites(&engine, command).await?,
         Command::Secret(command) => admin::secret(&engine, command).await?,
         Command::Admin(AdminCommand::Create { email, role }) => admin::create_operator(&engine, &email, role).await?,
-        Command::Token(TokenCommand::Create { name, scopes }) => admin::create_token(&engine, &name, &scopes).await?,
+        Command::Token(command) => admin::token(&engine, command).await?,
         Command::Rebuild(args) => return rebuild::run(args, &engine, installation).await,
         Command::Simulate(args) => return simulate::run(args, &engine).await,
     }
@@ -191,6 +180,9 @@ async fn verify(engine: &Engine) -> Outcome {
     let report = engine::ledger::verify(engine).await?;
     for finding in &report.findings {
         println!("{}: {}", finding.subject, finding.what);
+    }
+    if report.waiting > 0 {
+        println!("{} conversions are yet to be rated: they wait for an exchange rate, or in the queue", report.waiting);
     }
     println!(
         "{} ledger transactions and {} commissions checked, {} findings",

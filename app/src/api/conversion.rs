@@ -95,6 +95,13 @@ pub async fn list_unattributed(query: ConversionQuery) -> Result<ConversionList,
     Ok(ConversionList { table: crate::panels::unattributed_table(page.lines, query == ConversionQuery::default()), next })
 }
 
+/// The refunds that wait for their sale: HTML, see `panels`; empty if none does.
+#[server]
+pub async fn list_waiting_refunds() -> Result<String, AppError> {
+    let (engine, who) = super::backend().await?;
+    Ok(crate::panels::waiting_refunds(engine::reversal::list_waiting(&engine, &who).await?))
+}
+
 #[server]
 pub async fn find_conversion(id: String) -> Result<ConversionDetail, AppError> {
     let (engine, who) = super::backend().await?;

@@ -1,11 +1,12 @@
-//! The conversions that earn nothing yet: no click claims them, they are refused, or a rate is missing. The URL holds the filter.
+//! The conversions that earn nothing yet: no click claims them, they are refused, or a rate is missing; and the refunds whose sale has
+//! not come. The URL holds the filter of the conversions.
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use super::conversions::{Lines, read_query};
 use crate::{
-    api::{ConversionQuery, list_partners, list_unattributed},
+    api::{ConversionQuery, list_partners, list_unattributed, list_waiting_refunds},
     components::{
         ButtonLink, ErrorNote, FilterBar, FormField, LiveIndicator, PageHeader, Panel, SelectField, TableSkeleton, choices, with_all,
     },
@@ -18,6 +19,7 @@ pub fn UnattributedPage() -> impl IntoView {
     let query = use_query_map();
     let asked = Memo::new(move |_| query.with(read_query));
     let page = Resource::new(move || asked.get(), list_unattributed);
+    let refunds = Resource::new(|| (), |()| list_waiting_refunds());
     view! {
         <PageHeader title="What earns nothing" lead="Conversions that no click claims, that were refused, or that wait for an exchange rate.">
             <LiveIndicator topics="conversion"/>
@@ -40,6 +42,16 @@ pub fn UnattributedPage() -> impl IntoView {
                 </Transition>
             </div>
         </Panel>
+        <div id="waiting-refunds" data-live-region>
+            <Transition>
+                {move || Suspend::new(async move {
+                    match refunds.await {
+                        Ok(html) => view! { <div inner_html=html></div> }.into_any(),
+                        Err(error) => view! { <ErrorNote error/> }.into_any(),
+                    }
+                })}
+            </Transition>
+        </div>
     }
 }
 

@@ -1,6 +1,7 @@
 //! Conversions: the lists, and one with all that is known of it.
 
 mod books;
+mod refunds;
 mod story;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,6 +14,7 @@ use leptos::prelude::*;
 
 use super::html;
 use crate::components::{Badge, DataTable, EmptyState, NumberCell, Time, Tone, count};
+pub use refunds::waiting_refunds;
 
 /// A page of the list. `unfiltered`: it shows the newest of all.
 pub fn conversion_table(lines: Vec<Line>, unfiltered: bool) -> String {

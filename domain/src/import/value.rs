@@ -3,7 +3,10 @@
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
 
 use super::AmountUnit;
-use crate::{Currency, Money};
+use crate::{
+    Currency, Money,
+    webhook::{AMOUNT_MAJOR_MAX, is_too_large},
+};
 
 /// Reads an amount: `1234.56`, `1,234.56`, `-5`, with the currency's sign or code before or after (`$49.00`, `CA$5`, `49.00 EUR`).
 ///
@@ -39,12 +42,15 @@ pub(super) fn parse_amount(text: &str, unit: AmountUnit, currency: Currency) -> 
         AmountUnit::Marked => !marked && !digits.contains('.'),
     };
     let sign = if negative { "-" } else { "" };
-    if minor {
-        let amount_minor = format!("{sign}{digits}").parse().map_err(|_| format!("a whole number of minor units of {currency}"))?;
-        return Ok(Money::new(amount_minor, currency));
-    }
-    Money::parse(&format!("{sign}{digits}"), currency)
-        .map_err(|_| format!("a decimal of at most {} digits after the point, as {currency} has", currency.exponent()))
+    let text = format!("{sign}{digits}");
+    let money = if minor {
+        let amount_minor = text.parse().map_err(|_| format!("a whole number of minor units of {currency}"))?;
+        Money::new(amount_minor, currency)
+    } else {
+        Money::parse(&text, currency)
+            .map_err(|_| format!("a decimal of at most {} digits after the point, as {currency} has", currency.exponent()))?
+    };
+    if is_too_large(money) { Err(format!("an amount of at most {AMOUNT_MAJOR_MAX} {currency}")) } else { Ok(money) }
 }
 
 /// Whether a sign or code beside an amount may mean the currency. A bare `$` is any dollar's or peso's.
@@ -168,6 +174,11 @@ mod tests {
         assert!(amount("1.5", AmountUnit::Major, "JPY").unwrap_err().contains("at most 0 digits"));
         assert!(amount("99999999999999999999", AmountUnit::Minor, "USD").is_err());
         assert!(amount("99999999999999999999.00", AmountUnit::Major, "USD").is_err());
+        let too_large = Err("an amount of at most 1000000000000 USD".to_owned());
+        assert_eq!(amount("1,000,000,000,000.01", AmountUnit::Major, "USD"), too_large);
+        assert_eq!(amount("100000000000001", AmountUnit::Minor, "USD"), too_large);
+        assert_eq!(amount("-$1000000000000.01", AmountUnit::Major, "USD"), too_large);
+        assert_eq!(amount("1000000000000", AmountUnit::Major, "USD"), Ok(100_000_000_000_000));
     }
 
     #[test]

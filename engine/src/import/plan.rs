@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use domain::{
     Money,
     import::{Field, ImportedEvent, ImportedRow, RowError, Table, rows},
@@ -11,13 +11,14 @@ use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::{Import, ROW_ERRORS_MAX, invalid_mapping};
-use crate::{Result, conversion::currency, inbound};
+use crate::{
+    Result,
+    conversion::{CLOCK_SKEW, currency},
+    inbound,
+};
 
 /// Rows whose events are looked up at once.
 pub const CHUNK_LENGTH: usize = 2_000;
-
-/// As for every event: how far its time may lie ahead of ours.
-const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 pub enum Fate {
     /// The events that are not known yet, and the row's line.

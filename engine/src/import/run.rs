@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use domain::{ImportId, conversion::Source, import::Table, live::LiveEvent};
+use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -130,7 +131,8 @@ pub async fn step(engine: &Engine, run: &Run) -> Result<Step> {
     Ok(if finished { Step::Ended } else { Step::Advanced })
 }
 
-/// Puts what is new into the inbound log. What came in between on its own turns into a duplicate.
+/// Puts what is new into the inbound log, and what was given up before in its new form. What came in between on its own turns into a
+/// duplicate.
 async fn append(work: &mut Work<'_>, run: &Run, fates: &mut [Fate]) -> Result<()> {
     let now = work.now();
     let (mut ids, mut message_ids, mut bodies, mut types, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -145,7 +147,7 @@ async fn append(work: &mut Work<'_>, run: &Run, fates: &mut [Fate]) -> Result<()
         }
     }
     // In the order of their ids, so that two files that overlap never wait for each other crosswise.
-    let stored: Vec<String> = sqlx::query_scalar!(
+    let mut stored: Vec<String> = sqlx::query_scalar!(
         "insert into webhook_deliveries (webhook_delivery_id, partner_id, event_path, message_id, headers, body, received_at, state, next_attempt_at,
                                          event_type, import_id, import_line)
          select id, $1, $2, message_id, '{}', body, $3, 'received', $3, event_type, $4, line
@@ -166,6 +168,7 @@ async fn append(work: &mut Work<'_>, run: &Run, fates: &mut [Fate]) -> Result<()
     .fetch_all(work.connection())
     .await?;
     if stored.len() < ids.len() {
+        stored.extend(start_anew(work, run, fates, &stored).await?);
         for fate in fates.iter_mut() {
             if matches!(fate, Fate::New(_, events) if events.iter().all(|event| !stored.contains(&event.message_id))) {
                 *fate = Fate::Duplicate;
@@ -173,6 +176,24 @@ async fn append(work: &mut Work<'_>, run: &Run, fates: &mut [Fate]) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Puts those of the new events that are not stored, since they were given up before, into the queue again; tells which.
+async fn start_anew(work: &mut Work<'_>, run: &Run, fates: &[Fate], stored: &[String]) -> Result<Vec<String>> {
+    let mut again = Vec::new();
+    for fate in fates {
+        let Fate::New(line, events) = fate else { continue };
+        for event in events.iter().filter(|event| !stored.contains(&event.message_id)) {
+            again.push(inbound::Again {
+                message_id: event.message_id.clone(),
+                body: event.body.to_string().into_bytes(),
+                event_type: event.body["type"].as_str().unwrap_or_default().to_owned(),
+                line: Some(i64::try_from(*line).unwrap_or(i64::MAX)),
+            });
+        }
+    }
+    let Run { import, .. } = run;
+    inbound::start_anew(work, &import.partner_id, Source::Csv, &json!({}), Some(import.import_id), again).await
 }
 
 /// Runs imports for as long as the process lives.

@@ -1,6 +1,6 @@
 //! A request to the API as an event of our webhook contract, and what is told when it is wrong or came before.
 
-use domain::{PartnerId, webhook::InvalidEvent};
+use domain::{PartnerId, auth::Principal, webhook::InvalidEvent};
 use serde_json::{Map, Value, json};
 
 use super::Earlier;
@@ -46,22 +46,30 @@ pub struct Request {
     pub body: Value,
 }
 
-pub fn conversion(engine: &Engine, key: Option<&str>, fields: &Map<String, Value>) -> Result<Request> {
-    read(engine, "conversion.created", "conversion_id", CONVERSION, key, fields)
+pub fn conversion(engine: &Engine, who: &Principal, key: Option<&str>, fields: &Map<String, Value>) -> Result<Request> {
+    read(engine, who, "conversion.created", "conversion_id", CONVERSION, key, fields)
 }
 
-pub fn reversal(engine: &Engine, key: Option<&str>, fields: &Map<String, Value>) -> Result<Request> {
-    read(engine, "conversion.reversed", "reversal_id", REVERSAL, key, fields)
+pub fn reversal(engine: &Engine, who: &Principal, key: Option<&str>, fields: &Map<String, Value>) -> Result<Request> {
+    read(engine, who, "conversion.reversed", "reversal_id", REVERSAL, key, fields)
 }
 
 /// An unknown field is refused: it may be a slip in the name of one that decides about money.
-fn read(engine: &Engine, kind: &str, own_id: &str, names: &Names, key: Option<&str>, fields: &Map<String, Value>) -> Result<Request> {
+fn read(
+    engine: &Engine,
+    who: &Principal,
+    kind: &str,
+    own_id: &str,
+    names: &Names,
+    key: Option<&str>,
+    fields: &Map<String, Value>,
+) -> Result<Request> {
     let key = key.map(read_key).transpose()?;
     let partner_id = match fields.get("partner") {
         Some(Value::String(text)) => text.parse::<PartnerId>().map_err(|error| Error::invalid("partner", error))?,
         _ => return Err(Error::invalid("partner", "is missing: a partner's id such as `supabase`")),
     };
-    if engine.codes.link(&partner_id).is_none() {
+    if engine.codes.link(&partner_id).is_none() || !who.may_speak_for(&partner_id) {
         return Err(Error::invalid("partner", format!("there is no partner `{partner_id}`")));
     }
     let mut data = Map::new();

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{Answered, enqueue, record_conversion, record_reversal};
 use crate::{
-    Engine, Error, attribution, ledger, new_id, partner, referral_code,
+    Engine, Error, attribution, ledger, new_id, partner, referral_code, reversal,
     simulation::{NewSite, plant},
     testing, webhook,
 };
@@ -91,7 +91,17 @@ impl It {
 }
 
 fn machine(scope: &str) -> Principal {
-    Principal::Machine { id: ApiTokenId(Uuid::nil()), name: "billing".to_owned(), scopes: vec![scope.to_owned()] }
+    Principal::Machine { id: ApiTokenId(Uuid::nil()), name: "billing".to_owned(), scopes: vec![scope.to_owned()], partner_id: None }
+}
+
+/// The server of a partner.
+fn machine_of(partner_id: &str) -> Principal {
+    Principal::Machine {
+        id: ApiTokenId(Uuid::nil()),
+        name: "their server".to_owned(),
+        scopes: vec!["conversions:write".to_owned()],
+        partner_id: Some(partner_id.parse().unwrap()),
+    }
 }
 
 fn field(result: Result<Answered, Error>) -> String {
@@ -172,6 +182,7 @@ async fn a_request_that_is_wrong_names_its_field_and_leaves_nothing(db: PgPool) 
     assert_eq!(refused("amount", json!(49.0)).await, "amount");
     assert_eq!(refused("amount", json!("-1.00")).await, "amount");
     assert_eq!(refused("amount", json!("1.001")).await, "amount");
+    assert_eq!(refused("amount", json!("1000000000000.01")).await, "amount");
     assert_eq!(refused("currency", json!("usd")).await, "currency");
     assert_eq!(refused("type", json!("gift")).await, "type");
     assert_eq!(refused("occurred_at", json!("yesterday")).await, "occurred_at");
@@ -200,6 +211,49 @@ async fn only_who_may_write_conversions_does(db: PgPool) {
         assert!(matches!(record_reversal(&it.engine, &who, None, &nothing).await, Err(Error::Forbidden(_))));
     }
     assert!(matches!(record_conversion(&it.engine, &Principal::Anonymous, None, &nothing).await, Err(Error::Unauthenticated)));
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn to_a_partners_token_there_is_no_other_partner(db: PgPool) {
+    let it = it(db).await;
+    let sale = it.sale("ord_1", "49.00", "USD", it.now());
+    let refund =
+        json!({ "partner": "supabase", "external_event_id": "re_1", "conversion_id": "ord_1", "occurred_at": it.now().to_rfc3339() });
+    let send = async |who: Principal, refunded: bool| {
+        let fields = if refunded { &refund } else { &sale }.as_object().unwrap();
+        if refunded {
+            record_reversal(&it.engine, &who, None, fields).await
+        } else {
+            record_conversion(&it.engine, &who, None, fields).await
+        }
+    };
+    assert!(!send(machine_of("supabase"), false).await.unwrap().duplicate);
+    for refunded in [false, true] {
+        let Err(Error::Invalid { field, reason }) = send(machine_of("railway"), refunded).await else { panic!("not refused") };
+        assert_eq!((field.as_str(), reason.as_str()), ("partner", "there is no partner `supabase`"), "as of one that there is not");
+    }
+    assert_eq!((it.count("webhook_deliveries").await, it.count("reversals").await, it.receivable().await), (1, 0, 980));
+    send(machine_of("supabase"), true).await.unwrap();
+    assert_eq!(it.receivable().await, 0);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn an_event_ahead_of_our_clock_keeps_the_terms_that_it_was_rated_under(db: PgPool) {
+    let it = it(db).await;
+    let ahead = it.now() + TimeDelta::seconds(90);
+    it.create(None, &it.sale("ord_1", "100.00", "USD", ahead)).await.unwrap();
+    let mut connection = it.engine.db.acquire().await.unwrap();
+    let mut values = partner::terms_at(&mut connection, &it.partner_id, it.now()).await.unwrap().values;
+    (values.commission_rate, values.payout_currency) = ("0.50".parse().unwrap(), "EUR".parse().unwrap());
+    partner::add_terms(&it.engine, &Principal::CommandLine, &it.partner_id, values, None, it.now()).await.unwrap();
+    it.assert_books_are_clean().await;
+
+    it.engine.clock.advance(TimeDelta::minutes(10));
+    let at = it.now().to_rfc3339();
+    let refund = json!({ "partner": "supabase", "external_event_id": "re_1", "conversion_id": "ord_1", "occurred_at": at, "amount": "50.00", "currency": "USD" });
+    it.reverse(None, &refund).await.unwrap();
+    assert_eq!(it.receivable().await, 1000);
+    it.assert_books_are_clean().await;
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
@@ -277,4 +331,74 @@ async fn a_postback_is_checked_at_the_door_and_queued_once(db: PgPool) {
     assert_eq!(error, None);
     let source: String = sqlx::query_scalar("select source from conversions").fetch_one(&it.engine.db).await.unwrap();
     assert_eq!((source.as_str(), it.receivable().await), ("postback", 190));
+}
+
+/// A refund of `ord_1` as a postback.
+fn refund(at: DateTime<Utc>, amount: &str, currency: &str) -> Value {
+    let data =
+        json!({ "reversal_id": "re_1", "conversion_id": "ord_1", "occurred_at": at.to_rfc3339(), "amount": amount, "currency": currency });
+    json!({ "type": "conversion.reversed", "data": data })
+}
+
+impl It {
+    async fn send_refund(&self, amount: &str, currency: &str) -> bool {
+        let queued = enqueue(&self.engine, &self.partner_id, "postback:re_1", &refund(self.now(), amount, currency)).await.unwrap();
+        self.drain().await;
+        queued.duplicate
+    }
+
+    /// Why the refund was given up, and how many bodies it had before.
+    async fn refund_in_log(&self) -> (String, Option<String>, Option<i32>) {
+        sqlx::query_as(
+            "select state, last_error, jsonb_array_length(earlier_bodies) from webhook_deliveries where message_id = 'postback:re_1'",
+        )
+        .fetch_one(&self.engine.db)
+        .await
+        .unwrap()
+    }
+}
+
+const OTHER_CURRENCY: &str = "currency: `EUR` is not the conversion's USD";
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_refund_in_another_currency_is_given_up_when_its_sale_comes_and_may_come_again_corrected(db: PgPool) {
+    let it = it(db).await;
+    assert!(!it.send_refund("10.00", "EUR").await);
+    let waiting = reversal::list_waiting(&it.engine, &Principal::CommandLine).await.unwrap();
+    assert_eq!((waiting.total, waiting.reversals[0].conversion_external_event_id.as_str()), (1, "ord_1"));
+    assert_eq!(waiting.reversals[0].amount.unwrap().to_string(), "€10.00");
+    let nobody = reversal::list_waiting(&it.engine, &Principal::Anonymous).await;
+    assert!(matches!(nobody, Err(Error::Unauthenticated)));
+
+    it.create(None, &it.sale("ord_1", "100.00", "USD", it.now())).await.unwrap();
+    assert_eq!(it.refund_in_log().await, ("dead".to_owned(), Some(OTHER_CURRENCY.to_owned()), None));
+    assert_eq!(reversal::list_waiting(&it.engine, &Principal::CommandLine).await.unwrap().total, 0);
+    assert_eq!(it.receivable().await, 2000);
+
+    assert!(!it.send_refund("10.00", "USD").await, "it was given up, so that this is its first effect");
+    assert_eq!(it.refund_in_log().await, ("processed".to_owned(), None, Some(1)));
+    assert_eq!(it.receivable().await, 1800);
+    assert!(it.send_refund("10.00", "USD").await);
+    assert_eq!(it.receivable().await, 1800);
+    let before: Value = sqlx::query_scalar("select convert_from(decode(earlier_bodies -> 0 ->> 'body', 'base64'), 'utf8')::jsonb from webhook_deliveries where earlier_bodies is not null")
+        .fetch_one(&it.engine.db)
+        .await
+        .unwrap();
+    assert_eq!(before["data"]["currency"], "EUR", "the raw log keeps what came first");
+    it.assert_books_are_clean().await;
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn an_event_that_stays_wrong_has_only_so_many_bodies(db: PgPool) {
+    let it = it(db).await;
+    it.create(None, &it.sale("ord_1", "100.00", "USD", it.now())).await.unwrap();
+    for number in 1..=21 {
+        assert!(!it.send_refund(&format!("{number}.00"), "EUR").await, "{number}");
+    }
+    let full = ("dead".to_owned(), Some(OTHER_CURRENCY.to_owned()), Some(20));
+    assert_eq!(it.refund_in_log().await, full);
+    let other = enqueue(&it.engine, &it.partner_id, "postback:re_1", &refund(it.now(), "1.00", "USD")).await;
+    assert!(matches!(other, Err(Error::Conflict(_))), "an operator has to look at it");
+    it.drain().await;
+    assert_eq!((it.refund_in_log().await, it.receivable().await), (full, 2000));
 }

@@ -43,17 +43,19 @@ pub async fn list_active(conn: &mut PgConnection) -> Result<Vec<Partner>> {
 /// # Errors
 /// [`Error::NotFound`] if there is no such partner; refuses who may not read.
 pub async fn show(engine: &Engine, who: &Principal, partner_id: &PartnerId) -> Result<Partner> {
-    require_read(who)?;
+    require_read_of(who, partner_id)?;
     find(&mut *engine.db.acquire().await?, partner_id).await
 }
 
-/// All partners by tier and name, for someone who may see the registry.
+/// All partners by tier and name, for someone who may see the registry; for a partner's own machine, that partner.
 ///
 /// # Errors
 /// Refuses who may not read.
 pub async fn list(engine: &Engine, who: &Principal) -> Result<Vec<Partner>> {
     require_read(who)?;
-    select(&mut *engine.db.acquire().await?, None, false).await
+    let mut partners = select(&mut *engine.db.acquire().await?, None, false).await?;
+    partners.retain(|partner| who.may_speak_for(&partner.partner_id));
+    Ok(partners)
 }
 
 /// Edits a partner's texts, links and active flag.
@@ -194,6 +196,12 @@ fn subject(partner_id: &PartnerId) -> String {
 
 fn require_read(who: &Principal) -> Result<()> {
     if who.has_scope("partners:read") { Ok(()) } else { access::require_read(who, "see partners") }
+}
+
+/// Another partner's machine is told that there is no such partner.
+fn require_read_of(who: &Principal, partner_id: &PartnerId) -> Result<()> {
+    require_read(who)?;
+    if who.may_speak_for(partner_id) { Ok(()) } else { Err(not_found(partner_id)) }
 }
 
 fn require_operate(who: &Principal) -> Result<()> {

@@ -31,7 +31,7 @@ pub struct TermsVersion {
     pub created_by: String,
 }
 
-/// All partners by tier and name, each with the terms in force now.
+/// All partners by tier and name, each with the terms in force now; for a partner's own machine, that partner.
 ///
 /// # Errors
 /// Refuses who may not read.
@@ -65,6 +65,7 @@ pub async fn overview(engine: &Engine, who: &Principal) -> Result<Vec<Overview>>
     )
     .fetch_all(&engine.db)
     .await?;
+    rows.retain(|row| who.may_speak_for(&row.partner_id));
     for row in &mut rows {
         row.commission_rate = row.commission_rate.map(|rate| rate.normalize());
     }

@@ -14,7 +14,7 @@ use domain::{
 use moka::sync::Cache;
 use serde_json::json;
 
-use super::{lock, require_operate, require_read, subject};
+use super::{lock, require_operate, require_read_of, subject};
 use crate::{Engine, Error, Result, audit, secret};
 
 /// Two, so that the partner can move from the old one to the new one without losing a delivery.
@@ -145,7 +145,7 @@ pub async fn revoke_secret(engine: &Engine, who: &Principal, partner_id: &Partne
 /// # Errors
 /// Refuses who may not read.
 pub async fn list_secrets(engine: &Engine, who: &Principal, partner_id: &PartnerId) -> Result<Vec<PartnerSecret>> {
-    require_read(who)?;
+    require_read_of(who, partner_id)?;
     let secrets = sqlx::query_as!(
         PartnerSecret,
         r#"select partner_secret_id as "partner_secret_id: PartnerSecretId",

@@ -1,6 +1,6 @@
 //! Versions of a partner's terms: added, never changed.
 
-use chrono::{DateTime, Duration, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use domain::{
     PartnerId, PartnerTermsId,
     attribution::Model,
@@ -11,11 +11,15 @@ use rust_decimal::Decimal;
 use serde_json::json;
 use sqlx::{PgConnection, types::Json};
 
-use super::{lock, refresh_links, require_operate, require_read, subject};
-use crate::{Engine, Error, Result, audit};
+use super::{lock, refresh_links, require_operate, require_read_of, subject};
+use crate::{Engine, Error, Result, audit, conversion::CLOCK_SKEW};
 
 /// 60 s: how long the way from a form that says "from now on" to here may take.
 const NOW_GRACE_SECONDS: i64 = 60;
+
+/// What replaces other terms starts so much later than now at the soonest. An event may lie a clock skew ahead of us and is rated under the
+/// terms that are known then; the minute more is for those that are worked off at this moment, and for servers whose clocks differ.
+const NOTICE: TimeDelta = TimeDelta::seconds(CLOCK_SKEW.num_seconds() + 60);
 
 /// The terms that were in force at a time.
 ///
@@ -46,7 +50,7 @@ pub async fn terms_at(conn: &mut PgConnection, partner_id: &PartnerId, at: DateT
 /// # Errors
 /// Refuses who may not read.
 pub async fn list_terms(engine: &Engine, who: &Principal, partner_id: &PartnerId) -> Result<Vec<Terms>> {
-    require_read(who)?;
+    require_read_of(who, partner_id)?;
     let rows = sqlx::query_as!(
         Row,
         r#"select partner_terms_id, partner_id, version, effective_from, commission_rate, success_bonus_rate, multiplier_cap,
@@ -63,8 +67,10 @@ pub async fn list_terms(engine: &Engine, who: &Principal, partner_id: &PartnerId
     rows.into_iter().map(Terms::try_from).collect()
 }
 
-/// Adds a version of terms that is in force from a time on; without `success_metrics` those of the version before go on. Up to 60 s in the past counts as now, since a form takes a moment to arrive;
-/// conversions that happened before keep the terms that they had.
+/// Adds a version of terms that is in force from a time on; without `success_metrics` those of the version before go on. Up to 60 s in
+/// the past counts as now, since a form takes a moment to arrive; conversions that happened before keep the terms that they had.
+///
+/// What replaces other terms starts in 6 minutes at the soonest, since events that lie 5 minutes ahead of our clock may be rated already.
 ///
 /// # Errors
 /// [`Error::Invalid`] with the key that is out of bounds, or if the time lies in the past or not after the last version's;
@@ -85,12 +91,14 @@ pub async fn add_terms(
     lock(&mut tx, partner_id).await?;
 
     let now = engine.now();
-    if effective_from < now - Duration::seconds(NOW_GRACE_SECONDS) {
+    if effective_from < now - TimeDelta::seconds(NOW_GRACE_SECONDS) {
         return Err(Error::invalid("effective_from", format!("`{effective_from}` is in the past: terms never change what has happened")));
     }
-    // Postgres keeps microseconds; what is returned must be what is stored.
-    let effective_from = effective_from.max(now).trunc_subsecs(6);
     let last = last_version(&mut tx, partner_id).await?;
+    // Nothing can have been rated under the first terms before they are there.
+    let soonest = if last.is_some() { now + NOTICE } else { now };
+    // Postgres keeps microseconds; what is returned must be what is stored.
+    let effective_from = effective_from.max(soonest).trunc_subsecs(6);
     if let Some((version, last_from)) = last
         && effective_from <= last_from
     {

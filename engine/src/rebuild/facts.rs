@@ -23,10 +23,10 @@ const FACTS: [&str; 12] = [
 ];
 
 /// What came of a delivery stays behind; it waits in the queue again since it came.
-const LOG_COLUMNS: &str =
-    "webhook_delivery_id, partner_id, event_path, message_id, headers, body, received_at, event_type, duplicates, state, next_attempt_at";
+const LOG_COLUMNS: &str = "webhook_delivery_id, partner_id, event_path, message_id, headers, body, received_at, event_type, duplicates, \
+     earlier_bodies, state, next_attempt_at";
 const LOG_VALUES: &str = "webhook_delivery_id, partner_id, event_path, message_id, headers, body, received_at, event_type, duplicates, \
-                          'received'::text, received_at from webhook_deliveries where state not in ('received', 'retrying')";
+                          earlier_bodies, 'received'::text, received_at from webhook_deliveries where state not in ('received', 'retrying')";
 
 /// Copies facts and log into an empty database; tells how many facts there are.
 pub async fn copy(live: &mut PgConnection, target: &Engine) -> Result<u64> {

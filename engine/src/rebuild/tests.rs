@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 
 use super::{Report, rebuild};
 use crate::{
-    Engine, Error, attribution, clock, commission, exchange, payout, statement, success,
+    Engine, Error, attribution, clock, commission, exchange, inbound, payout, statement, success,
     success::tests::{It, it, operator},
     testing, webhook,
 };
@@ -161,21 +161,45 @@ async fn a_conversion_that_waited_for_its_exchange_rate_is_rated_at_the_same_one
 async fn a_dead_letter_that_was_replayed_later_is_worked_off_then(db: PgPool) {
     let it = it(db).await;
     let (engine, code) = (it.engine.clone(), it.links[0].referral_code.clone());
-    // Of a customer whom nobody knows yet.
-    let at = (engine.now() - TimeDelta::seconds(1)).to_rfc3339();
+    // Of a customer whom nobody knows for longer than it waits.
+    let begin = engine.now();
+    let at = (begin - TimeDelta::seconds(1)).to_rfc3339();
     let mut success = it.deployment("success_1");
     success["data"]["referral_code"] = json!(null);
     success["data"]["user_id"] = json!("customer-1");
     it.send("msg_success", &success).await;
-    engine.clock.advance(TimeDelta::minutes(5));
+    engine.clock.advance(TimeDelta::days(91));
+    assert!(webhook::work_one(&engine).await.unwrap());
     let click =
         crate::click::follow(&engine, &code, crate::click::Visit { user_agent: Some("Mozilla/5.0 Firefox/140"), ..Default::default() });
-    let click = clock::at(engine.now() - TimeDelta::minutes(10), click).await.unwrap();
+    let click = clock::at(begin - TimeDelta::minutes(10), click).await.unwrap();
     let data = json!({ "conversion_id": "ord_1", "occurred_at": at, "amount": "9.00", "currency": "USD", "click_id": click.click_token, "user_id": "customer-1" });
     it.send("msg_ord_1", &json!({ "type": "conversion.created", "data": data })).await;
-    webhook::replay_dead(&engine, &operator(Role::Operator), None).await.unwrap();
+    assert_eq!(webhook::replay_dead(&engine, &operator(Role::Operator), None).await.unwrap(), 1);
     while webhook::work_one(&engine).await.unwrap() {}
     let report = rebuilt(&engine).await.unwrap();
     assert_eq!(report.differences, [], "{report}");
     assert_eq!(report.deliveries, 2);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn an_event_that_came_again_corrected_counts_since_then(db: PgPool) {
+    let it = it(db).await;
+    let engine = it.engine.clone();
+    let refund = async |currency: &str| {
+        let at = engine.now().to_rfc3339();
+        let data = json!({ "reversal_id": "re_1", "conversion_id": "ord_1", "occurred_at": at, "amount": "10.00", "currency": currency });
+        let event = json!({ "type": "conversion.reversed", "data": data });
+        inbound::enqueue(&engine, &it.partner_id, "postback:re_1", &event).await.unwrap();
+        while webhook::work_one(&engine).await.unwrap() {}
+        engine.clock.advance(TimeDelta::minutes(1));
+    };
+    refund("EUR").await;
+    it.sell("ord_1").await;
+    engine.clock.advance(TimeDelta::minutes(1));
+    refund("USD").await;
+    let report = rebuilt(&engine).await.unwrap();
+    assert_eq!((report.differences, report.deliveries), (Vec::new(), 2));
+    let reversed: i64 = sqlx::query_scalar("select reversed_minor from conversions").fetch_one(&engine.db).await.unwrap();
+    assert_eq!(reversed, 1000);
 }

@@ -134,7 +134,9 @@ async fn change_terms(engine: &Engine, partner_id: &PartnerId, change_at: DateTi
     let before = partner::terms_at(&mut *engine.db.acquire().await?, partner_id, change_at).await?;
     let values = TermsValues { commission_rate: Decimal::new(RATES[1], 2), ..before.values };
     let metrics = success_metrics(true);
-    clock::at(change_at, partner::add_terms(engine, &Principal::CommandLine, partner_id, values, Some(metrics), change_at)).await?;
+    // Terms start some minutes after they were added at the soonest.
+    let added_at = change_at - TimeDelta::hours(1);
+    clock::at(added_at, partner::add_terms(engine, &Principal::CommandLine, partner_id, values, Some(metrics), change_at)).await?;
     Ok(())
 }
 

@@ -167,7 +167,7 @@ fn Payment(newest: TermsForm, failed: Failed) -> impl IntoView {
             />
             <FormField
                 name="terms[effective_from]" label="In force from (UTC)" kind="datetime-local"
-                hint="Leave it empty to start now." error=about(failed, "effective_from")
+                hint="Leave it empty to start in 6 minutes, the soonest." error=about(failed, "effective_from")
             />
         </div>
     }
