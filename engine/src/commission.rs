@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    CommissionId, ConversionId, DeveloperId, PartnerId,
+    CommissionId, ConversionId, Currency, DeveloperId, PartnerId, PartnerTermsId,
     commission::{RateableConversion, RateableSuccess, Rating, Unrateable},
     conversion::ConversionState,
     exchange::ExchangeRate,
@@ -14,6 +14,7 @@ use sqlx::{PgConnection, types::Json};
 
 use crate::{
     Error, Result,
+    advisory_lock::{self, Class},
     conversion::currency,
     exchange,
     ledger::{self, Component, Posting},
@@ -49,12 +50,14 @@ pub enum Rated {
 /// call books nothing. Without the exchange rate that it takes, the conversion is held and says so.
 ///
 /// # Errors
-/// [`Error::NotFound`] if there is no such conversion, or no terms were in force.
+/// [`Error::NotFound`] if there is no such conversion, or no terms were in force; [`Error::Internal`] if it was rated under other
+/// terms before.
 pub async fn rate(work: &mut Work<'_>, conversion_id: ConversionId, cause: Cause) -> Result<Rated> {
     lock_developers(work, conversion_id).await?;
     work.mark_rated(conversion_id);
     let now = work.now();
     let inputs = inputs(work.connection(), conversion_id, now, Lock::ForUpdate).await?;
+    inputs.require_same_terms()?;
     let rating = match inputs.rate() {
         Ok(rating) => rating,
         Err(missing @ Unrateable::NoExchangeRate { .. }) => {
@@ -133,6 +136,15 @@ pub struct Inputs {
     pub shares: Vec<Decimal>,
     /// The rate of the first rating, which later ones keep; `None` if none is needed, or none is known.
     pub exchange: Option<ExchangeRate>,
+    /// What the first rating was made under; `None` if there was none yet.
+    pub rated_under: Option<RatedUnder>,
+}
+
+/// The terms of a commission, and its currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RatedUnder {
+    pub partner_terms_id: PartnerTermsId,
+    pub currency: Currency,
 }
 
 impl Inputs {
@@ -140,6 +152,19 @@ impl Inputs {
     /// As [`domain::commission::rate`].
     pub fn rate(&self) -> Result<Rating, Unrateable> {
         domain::commission::rate(&self.conversion, &self.terms, &self.successes, self.exchange.as_ref())
+    }
+
+    /// Terms never touch what happened before them, so a later rating is under those of the first. Were it not, the difference to what is
+    /// booked would be one of two rates, or even of two currencies.
+    fn require_same_terms(&self) -> Result<()> {
+        let now = RatedUnder { partner_terms_id: self.terms.partner_terms_id, currency: self.terms.values.payout_currency };
+        match self.rated_under {
+            Some(before) if before != now => Err(Error::internal(format!(
+                "a conversion of partner `{}` was rated in {} under terms {} and would now be in {} under version {}",
+                self.partner_id, before.currency, before.partner_terms_id, now.currency, self.terms.version
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -160,10 +185,12 @@ pub async fn inputs(connection: &mut PgConnection, conversion_id: ConversionId, 
     }
     let row = sqlx::query!(
         r#"select partner_id as "partner_id: PartnerId", occurred_at, value_minor, reversed_minor, c.currency, c.state as "state: ConversionState",
-                  m.exchange_rate as "exchange_rate: Json<ExchangeRate>",
+                  m.exchange_rate as "exchange_rate: Json<ExchangeRate>", m.partner_terms_id as "partner_terms_id?: PartnerTermsId",
+                  m.currency as "commission_currency?",
                   coalesce((select array_agg(share order by position) from attributions a where a.conversion_id = c.conversion_id), '{}')
                       as "shares!: Vec<Decimal>"
-           from conversions c left join (select conversion_id, exchange_rate from commissions) m using (conversion_id)
+           from conversions c
+           left join (select conversion_id, exchange_rate, partner_terms_id, currency from commissions) m using (conversion_id)
            where conversion_id = $1"#,
         conversion_id.0,
     )
@@ -173,10 +200,10 @@ pub async fn inputs(connection: &mut PgConnection, conversion_id: ConversionId, 
     let terms = partner::terms_at(connection, &row.partner_id, row.occurred_at).await?;
     let successes = sqlx::query_as!(
         RateableSuccess,
-        "select metric_id, occurred_at, verified_at, expires_at
-         from success_events
-         where partner_id = $2 and state = 'verified' and developer_id in (select developer_id from attributions where conversion_id = $1)
-         order by success_event_id",
+        r#"select metric_id as "metric_id!", occurred_at as "occurred_at!", verified_at, expires_at
+           from earning_successes
+           where partner_id = $2 and developer_id in (select developer_id from attributions where conversion_id = $1)
+           order by success_event_id"#,
         conversion_id.0,
         row.partner_id.as_str(),
     )
@@ -194,7 +221,13 @@ pub async fn inputs(connection: &mut PgConnection, conversion_id: ConversionId, 
         None if conversion.currency == payout_currency => None,
         None => exchange::rate_on(connection, conversion.currency, payout_currency, row.occurred_at.date_naive(), known_at).await?,
     };
-    Ok(Inputs { partner_id: row.partner_id, state: row.state, terms, conversion, successes, shares: row.shares, exchange })
+    let rated_under = rated_under(row.partner_terms_id, row.commission_currency.as_deref())?;
+    Ok(Inputs { partner_id: row.partner_id, state: row.state, terms, conversion, successes, shares: row.shares, exchange, rated_under })
+}
+
+fn rated_under(partner_terms_id: Option<PartnerTermsId>, code: Option<&str>) -> Result<Option<RatedUnder>> {
+    let Some((partner_terms_id, code)) = partner_terms_id.zip(code) else { return Ok(None) };
+    Ok(Some(RatedUnder { partner_terms_id, currency: currency(code)? }))
 }
 
 struct Saved {
@@ -250,8 +283,7 @@ async fn save(work: &mut Work<'_>, conversion_id: ConversionId, rating: &Rating,
 
 /// Holds back others that record successes of, or rate for, this developer until the end of this unit of work.
 pub async fn lock_developer(work: &mut Work<'_>, developer_id: DeveloperId) -> Result<()> {
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 2))", developer_id.to_string()).fetch_one(work.connection()).await?;
-    Ok(())
+    advisory_lock::hold(work.connection(), Class::Developer, &developer_id.to_string()).await
 }
 
 /// [`lock_developer`] for all developers to whom a conversion is attributed, in the order of their ids.

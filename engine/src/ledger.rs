@@ -9,6 +9,7 @@ use crate::{Engine, Result, work::Work};
 mod chain;
 mod verify;
 pub use chain::{seal_all, seal_loop};
+pub(crate) use verify::snapshot;
 pub use verify::{Finding, Report, verify};
 
 /// Which part of a rating a transaction books.

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    ClickId, DeveloperId, PartnerId, SessionId, SiteId,
+    ClickId, PartnerId, SessionId,
     auth::Principal,
-    click::{AgentClass, ClickToken, partner_digest},
+    click::{ClickToken, partner_digest},
     partner::{PartnerEdit, SecretPurpose},
     referral_code::ReferralCode,
     signature::{InvalidSignature, sign_standard},
@@ -20,9 +20,9 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    Engine, attribution,
-    click::{self, Click},
-    commission, ledger, new_id, partner, referral_code, testing,
+    Engine, attribution, click, commission, ledger, new_id, partner, referral_code,
+    simulation::PlantedLink,
+    testing,
     webhook::{self, Refusal},
 };
 
@@ -30,8 +30,8 @@ use crate::{
 struct Fixture {
     engine: Engine,
     secret: String,
+    link: PlantedLink,
     code: ReferralCode,
-    site_id: SiteId,
 }
 
 async fn fixture(db: PgPool) -> Fixture {
@@ -40,35 +40,10 @@ async fn fixture(db: PgPool) -> Fixture {
     partner::import_files(&engine, &partners).await.unwrap();
     let supabase: PartnerId = "supabase".parse().unwrap();
     let secret = partner::set_secret(&engine, &Principal::CommandLine, &supabase, SecretPurpose::Webhook, None).await.unwrap();
-    let (site_id, developer_id): (SiteId, DeveloperId) = (engine.new_id(), engine.new_id());
-    let code = ReferralCode::generate("user-1", &supabase, site_id, None, &engine.keys.hash_salt);
-    sqlx::query("insert into developers values ($1, 'user-1', $2, now())")
-        .bind(developer_id)
-        .bind(&code.user)
-        .execute(&engine.db)
-        .await
-        .unwrap();
-    sqlx::query("insert into sites (site_id, developer_id, name, site_hash, created_at) values ($1, $2, 'A site', $3, now())")
-        .bind(site_id)
-        .bind(developer_id)
-        .bind(&code.site)
-        .execute(&engine.db)
-        .await
-        .unwrap();
-    sqlx::query(
-        "insert into referral_codes (referral_code, alias, code_digest, partner_id, site_id, developer_id, developer_hash, created_at)
-         values ($1, 'abcdefgh', $2, 'supabase', $3, $4, $5, now())",
-    )
-    .bind(code.to_string())
-    .bind(code.digest())
-    .bind(site_id)
-    .bind(developer_id)
-    .bind(&code.user)
-    .execute(&engine.db)
-    .await
-    .unwrap();
+    let link = testing::plant_site(&engine, "A site", &supabase).await;
+    let code = link.referral_code.parse().unwrap();
     referral_code::refresh_links(&engine).await.unwrap();
-    Fixture { engine, secret, code, site_id }
+    Fixture { engine, secret, link, code }
 }
 
 impl Fixture {
@@ -156,23 +131,8 @@ impl Fixture {
     }
 
     async fn insert_click(&self, clicked_at: DateTime<Utc>, session_id: Option<SessionId>) -> ClickId {
-        let click_id: ClickId = new_id(clicked_at);
-        let click = Click {
-            click_id,
-            clicked_at,
-            referral_code: self.code.to_string().into(),
-            partner_id: self.code.partner_id.clone(),
-            site_id: self.site_id,
-            developer_hash: self.code.user.as_str().into(),
-            session_id,
-            source_url: None,
-            agent_class: AgentClass::Desktop,
-            counted: true,
-            ip_hash: None,
-            country: None,
-            recommendation_id: None,
-            window_hours: 24,
-        };
+        let click = testing::click(&self.link, clicked_at, session_id);
+        let click_id = click.click_id;
         click::insert_history(&self.engine, &[click]).await.unwrap();
         click_id
     }

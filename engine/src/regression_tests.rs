@@ -13,9 +13,9 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use domain::{
-    SessionId,
+    SessionId, SuccessEventId,
     auth::Principal,
-    click::{AgentClass, ClickToken, partner_digest},
+    click::{ClickToken, partner_digest},
     conversion::Source,
     live::LiveEvent,
     partner::PartnerEdit,
@@ -28,12 +28,10 @@ use sqlx::PgPool;
 use tokio::task::JoinHandle;
 
 use crate::{
-    Engine, Error, Result, attribution,
-    click::{self, Click},
-    commission, conversion, exchange, ledger, new_id, partner,
+    Engine, Error, Result, attribution, click, commission, conversion, exchange, ledger, new_id, partner, reversal,
     secret::Keys,
-    simulation::{NewSite, PlantedLink, plant},
-    testing, webhook,
+    simulation::{self, NewSite, PlantedLink, plant},
+    success, testing, webhook,
     work::Work,
 };
 
@@ -134,12 +132,14 @@ impl Fixture {
         panic!("nobody waits for a lock");
     }
 
+    fn parse(&self, partner: &str, event: &Value) -> Event {
+        parse_event(&partner.parse().unwrap(), "msg", event.to_string().as_bytes()).unwrap()
+    }
+
     /// Records a sale as a worker does, and stops before the commit.
     async fn record(&self, partner: &str, event: &Value) -> Work<'_> {
         let mut work = Work::begin(&self.engine).await.unwrap();
-        let Event::ConversionCreated(new) = parse_event(&partner.parse().unwrap(), "msg", event.to_string().as_bytes()).unwrap() else {
-            panic!("{event} is no sale");
-        };
+        let Event::ConversionCreated(new) = self.parse(partner, event) else { panic!("{event} is no sale") };
         conversion::record(&mut work, &new, Source::Webhook, None).await.unwrap();
         work
     }
@@ -305,6 +305,97 @@ async fn a_partner_that_is_active_again_earns_again_but_not_for_what_came_in_mea
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_success_that_a_deactivated_partner_reports_raises_nothing_and_what_one_raised_before_can_be_taken_back(db: PgPool) {
+    let it = fixture(db).await;
+    it.happen(SUPABASE, "msg_1", &it.sale(SUPABASE, "inv_1", "100.00", "USD")).await;
+    it.set_active(SUPABASE, false).await;
+    it.happen(SUPABASE, "msg_2", &it.success(SUPABASE, "s_1", "production_deployment")).await;
+    assert_eq!((it.owed(SUPABASE, None).await, it.number("select count(*) from ledger_transactions").await), (2000, 1));
+    it.assert_clean().await;
+
+    it.set_active(SUPABASE, true).await;
+    it.happen(SUPABASE, "msg_3", &it.success(SUPABASE, "s_2", "production_deployment")).await;
+    assert_eq!(it.owed(SUPABASE, None).await, 3600);
+    it.set_active(SUPABASE, false).await;
+    let id: SuccessEventId = sqlx::query_scalar("select success_event_id from success_events where external_event_id = 's_2'")
+        .fetch_one(&it.engine.db)
+        .await
+        .unwrap();
+    success::reject(&it.engine, &Principal::CommandLine, id, "no deployment was found").await.unwrap();
+    assert_eq!(it.owed(SUPABASE, None).await, 2000, "the other one came while the partner was not active");
+    // Many at once are read by a statement of their own.
+    let again = simulation::rederive(&it.engine, "inv_").await.unwrap();
+    assert_eq!((again.commissions, again.differing), (1, vec![]));
+    it.assert_clean().await;
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn nothing_is_booked_on_a_commission_under_other_terms_than_its_own(db: PgPool) {
+    let it = fixture(db).await;
+    it.happen(SUPABASE, "msg_1", &it.sale(SUPABASE, "inv_1", "100.00", "USD")).await;
+    let before = it.counted().await;
+    let conversion_id = sqlx::query_scalar("select conversion_id from conversions").fetch_one(&it.engine.db).await.unwrap();
+    for (version, currency) in [(2, "EUR"), (3, "USD")] {
+        // No way leads here: terms that begin before what was rated already.
+        sqlx::query(
+            "insert into partner_terms
+             select (jsonb_populate_record(t, jsonb_build_object('partner_terms_id', gen_random_uuid(), 'version', $1::int, 'payout_currency', $2::text,
+                                                                'effective_from', $3::timestamptz))).*
+             from partner_terms t where partner_id = 'supabase' and version = 1",
+        )
+        .bind(version)
+        .bind(currency)
+        .bind(it.now() - TimeDelta::minutes(10 - i64::from(version)))
+        .execute(&it.engine.db)
+        .await
+        .unwrap();
+        let mut work = Work::begin(&it.engine).await.unwrap();
+        let rated = commission::rate(&mut work, conversion_id, commission::Cause::Reversal).await;
+        assert!(matches!(rated, Err(Error::Internal(_))), "version {version} in {currency}: {rated:?}");
+    }
+    assert_eq!((it.counted().await, it.state("inv_1").await, it.owed(SUPABASE, None).await), (before, "attributed".to_owned(), 2000));
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_refund_that_is_booked_while_the_ledger_is_checked_raises_no_alarm(db: PgPool) {
+    let it = fixture(db).await;
+    for id in ["inv_1", "inv_2"] {
+        it.happen(SUPABASE, id, &it.sale(SUPABASE, id, "100.00", "USD")).await;
+    }
+    let Event::ConversionReversed(refund) = it.parse(SUPABASE, &it.refund("r_1", "inv_2", "25.00", "USD")) else {
+        panic!("it is a refund")
+    };
+    // The check knows by then what is booked, and looks up the first sale's terms.
+    let mut work = Work::begin(&it.engine).await.unwrap();
+    sqlx::query("lock table partner_terms in access exclusive mode").execute(work.connection()).await.unwrap();
+    let engine = it.engine.clone();
+    let check = tokio::spawn(async move { ledger::verify(&engine).await });
+    it.until_somebody_waits().await;
+    reversal::record(&mut work, &refund, None).await.unwrap();
+    work.commit().await.unwrap();
+    let report = check.await.unwrap().unwrap();
+    assert_eq!((report.transactions, report.commissions, report.findings), (2, 2, vec![]));
+    assert_eq!(it.owed(SUPABASE, None).await, 2000 + 1500);
+    it.assert_clean().await;
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_conversion_that_waits_to_be_rated_raises_no_alarm_when_its_exchange_rate_comes(db: PgPool) {
+    let it = fixture(db).await;
+    it.happen(SUPABASE, "msg_1", &it.sale(SUPABASE, "inv_1", "100.00", "EUR")).await;
+    let waiting = async || {
+        it.assert_clean().await;
+        ledger::verify(&it.engine).await.unwrap().waiting
+    };
+    assert_eq!(waiting().await, 1);
+    let yesterday = (it.now() - TimeDelta::days(1)).date_naive();
+    exchange::import(&it.engine, &Principal::CommandLine, &format!("Date,USD\n{yesterday},1.10\n")).await.unwrap();
+    assert_eq!((it.state("inv_1").await, waiting().await), ("held".to_owned(), 1));
+    it.drain().await;
+    assert_eq!((it.owed(SUPABASE, None).await, waiting().await), (2200, 0));
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn equal_external_ids_of_two_partners_do_not_collide(db: PgPool) {
     let it = fixture(db).await;
     for partner in [SUPABASE, RAILWAY] {
@@ -403,7 +494,8 @@ async fn a_live_announcement_that_fails_after_the_money_was_written_pays_once_an
     let redis = ConnectionManager::new_lazy_with_config(client, ConnectionManagerConfig::new()).unwrap();
     let it = fixture_over(Engine::with(db, redis, Keys::from_master(&[7; 32]))).await;
     let session_id: SessionId = it.engine.new_id();
-    click::insert_history(&it.engine, &[a_click(it.link(SUPABASE), session_id, it.now() - TimeDelta::hours(1))]).await.unwrap();
+    let click = testing::click(it.link(SUPABASE), it.now() - TimeDelta::hours(1), Some(session_id));
+    click::insert_history(&it.engine, &[click]).await.unwrap();
     // By code and session, so that the attribution asks Redis, too.
     let mut sale = it.sale(SUPABASE, "inv_1", "49.00", "USD");
     sale["data"].as_object_mut().unwrap().remove("click_id");
@@ -418,23 +510,4 @@ async fn a_live_announcement_that_fails_after_the_money_was_written_pays_once_an
     it.happen(SUPABASE, "msg_2", &sale).await;
     assert_eq!((it.owed(SUPABASE, None).await, it.counted().await), (980, (1, 980, 1)));
     it.assert_clean().await;
-}
-
-fn a_click(link: &PlantedLink, session_id: SessionId, clicked_at: DateTime<Utc>) -> Click {
-    Click {
-        click_id: new_id(clicked_at),
-        clicked_at,
-        referral_code: link.referral_code.as_str().into(),
-        partner_id: link.partner_id.clone(),
-        site_id: link.site_id,
-        developer_hash: link.developer_hash.as_str().into(),
-        session_id: Some(session_id),
-        source_url: None,
-        agent_class: AgentClass::Desktop,
-        counted: true,
-        ip_hash: None,
-        country: None,
-        recommendation_id: None,
-        window_hours: 24,
-    }
 }

@@ -8,5 +8,6 @@ mod issue;
 mod read;
 
 pub use check::check;
+pub(crate) use check::check_in;
 pub use issue::{Drafted, Issued, MonthIssued, issue, issue_month, preview};
 pub use read::{Filter, Head, LinePage, PAGE_LENGTH, Page, SettledBy, Total, export, find, lines, list};

@@ -2,15 +2,16 @@
 
 mod by_hand;
 mod comparison;
+mod looking_again;
 
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    ClickId, ConversionId, Currency, DeveloperId, Money, PartnerId, SessionId, SiteId,
+    ClickId, ConversionId, Currency, Money, PartnerId, SessionId, SiteId,
     attribution::Model,
     auth::{Principal, Role},
-    click::{AgentClass, ClickToken, partner_digest},
+    click::{ClickToken, partner_digest},
     conversion::{Claim, ConversionState, ConversionType, NewConversion, Source},
     referral_code::ReferralCode,
 };
@@ -18,10 +19,7 @@ use rust_decimal::Decimal;
 use sqlx::PgPool;
 
 use super::*;
-use crate::{
-    click::{self, Click},
-    conversion, ledger, new_id, partner, testing,
-};
+use crate::{click, conversion, ledger, new_id, partner, simulation::PlantedLink, testing};
 
 /// An installation with the partners of the repository and two sites, of two developers, with links to Supabase.
 pub(crate) struct Fixture {
@@ -32,6 +30,7 @@ pub(crate) struct Fixture {
 pub(crate) struct Site {
     pub site_id: SiteId,
     pub code: ReferralCode,
+    pub link: PlantedLink,
 }
 
 pub(crate) async fn fixture(db: PgPool) -> Fixture {
@@ -42,38 +41,8 @@ pub(crate) async fn fixture(db: PgPool) -> Fixture {
 }
 
 async fn add_site(engine: &Engine, number: usize) -> Site {
-    let (site_id, developer_id): (SiteId, DeveloperId) = (engine.new_id(), engine.new_id());
-    let user = format!("user-{number}");
-    let code = ReferralCode::generate(&user, &supabase(), site_id, None, &engine.keys.hash_salt);
-    sqlx::query("insert into developers values ($1, $2, $3, now())")
-        .bind(developer_id)
-        .bind(&user)
-        .bind(&code.user)
-        .execute(&engine.db)
-        .await
-        .unwrap();
-    sqlx::query("insert into sites (site_id, developer_id, name, site_hash, created_at) values ($1, $2, $3, $4, now())")
-        .bind(site_id)
-        .bind(developer_id)
-        .bind(format!("Site {number}"))
-        .bind(&code.site)
-        .execute(&engine.db)
-        .await
-        .unwrap();
-    sqlx::query(
-        "insert into referral_codes (referral_code, alias, code_digest, partner_id, site_id, developer_id, developer_hash, created_at)
-         values ($1, $2, $3, 'supabase', $4, $5, $6, now())",
-    )
-    .bind(code.to_string())
-    .bind(format!("alias{number}ab"))
-    .bind(code.digest())
-    .bind(site_id)
-    .bind(developer_id)
-    .bind(&code.user)
-    .execute(&engine.db)
-    .await
-    .unwrap();
-    Site { site_id, code }
+    let link = testing::plant_site(engine, &format!("Site {number}"), &supabase()).await;
+    Site { site_id: link.site_id, code: link.referral_code.parse().unwrap(), link }
 }
 
 pub(crate) fn supabase() -> PartnerId {
@@ -83,6 +52,11 @@ pub(crate) fn supabase() -> PartnerId {
 impl Fixture {
     pub fn now(&self) -> DateTime<Utc> {
         self.engine.now()
+    }
+
+    /// The short name of a site's link.
+    pub fn alias(&self, site: usize) -> &str {
+        &self.sites[site].link.alias
     }
 
     /// Changes the terms that have been in force from the beginning.
@@ -100,24 +74,8 @@ impl Fixture {
     }
 
     pub async fn click(&self, site: usize, clicked_at: DateTime<Utc>, session_id: Option<SessionId>) -> ClickId {
-        let click_id: ClickId = new_id(clicked_at);
-        let Site { site_id, code } = &self.sites[site];
-        let click = Click {
-            click_id,
-            clicked_at,
-            referral_code: code.to_string().into(),
-            partner_id: code.partner_id.clone(),
-            site_id: *site_id,
-            developer_hash: code.user.clone().into(),
-            session_id,
-            source_url: None,
-            agent_class: AgentClass::Desktop,
-            counted: true,
-            ip_hash: None,
-            country: None,
-            recommendation_id: None,
-            window_hours: 24,
-        };
+        let click = testing::click(&self.sites[site].link, clicked_at, session_id);
+        let click_id = click.click_id;
         click::insert_history(&self.engine, &[click]).await.unwrap();
         click_id
     }

@@ -276,10 +276,10 @@ async fn rate_under(work: &mut Work<'_>, subject: &Subject, present: &Present, t
     let wanted: Vec<Uuid> = wanted.into_iter().collect();
     let successes = sqlx::query_as!(
         RateableSuccess,
-        "select metric_id, occurred_at, verified_at, expires_at
-         from success_events
-         where partner_id = $2 and state = 'verified' and developer_id = any($1)
-         order by success_event_id",
+        r#"select metric_id as "metric_id!", occurred_at as "occurred_at!", verified_at, expires_at
+           from earning_successes
+           where partner_id = $2 and developer_id = any($1)
+           order by success_event_id"#,
         &wanted,
         subject.partner_id.as_str(),
     )

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    ConversionId, PartnerId,
+    ConversionId, PartnerId, PartnerTermsId,
     auth::Principal,
     commission::{RateableConversion, RateableSuccess},
     conversion::ConversionState,
@@ -15,7 +15,7 @@ use rust_decimal::Decimal;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Inputs, Lock, inputs};
+use super::{Inputs, Lock, inputs, rated_under};
 use crate::{Engine, Error, Result, conversion::currency, partner};
 
 /// [`inputs`] of many conversions, in three statements for all of them. Those that do not exist are absent.
@@ -27,9 +27,10 @@ pub async fn inputs_of(engine: &Engine, conversions: &[ConversionId]) -> Result<
     let rows = sqlx::query!(
         r#"select conversion_id as "conversion_id!: ConversionId", partner_id as "partner_id!: PartnerId", occurred_at as "occurred_at!", value_minor as "value_minor!",
                   reversed_minor as "reversed_minor!", c.currency as "currency!", c.state as "state!: ConversionState",
-                  m.exchange_rate as "exchange_rate?: Json<ExchangeRate>", coalesce(a.shares, '{}') as "shares!: Vec<Decimal>"
+                  m.exchange_rate as "exchange_rate?: Json<ExchangeRate>", m.partner_terms_id as "partner_terms_id?: PartnerTermsId",
+                  m.currency as "commission_currency?", coalesce(a.shares, '{}') as "shares!: Vec<Decimal>"
            from conversions c
-           left join (select conversion_id, exchange_rate from commissions) m using (conversion_id)
+           left join (select conversion_id, exchange_rate, partner_terms_id, currency from commissions) m using (conversion_id)
            left join (
                select conversion_id, array_agg(share order by position) as shares
                from attributions where conversion_id = any($1) group by conversion_id
@@ -67,6 +68,7 @@ pub async fn inputs_of(engine: &Engine, conversions: &[ConversionId]) -> Result<
                 successes: successes.remove(&row.conversion_id).unwrap_or_default(),
                 shares: row.shares,
                 exchange: row.exchange_rate.map(|pinned| pinned.0),
+                rated_under: rated_under(row.partner_terms_id, row.commission_currency.as_deref())?,
             }
         };
         found.insert(row.conversion_id, inputs);
@@ -84,7 +86,7 @@ async fn successes_of(engine: &Engine, ids: &[Uuid]) -> Result<HashMap<Conversio
         r#"select conversion_id as "conversion_id!: ConversionId", metric_id as "metric_id!", s.occurred_at as "occurred_at!", verified_at, expires_at
            from (select distinct conversion_id, developer_id from attributions where conversion_id = any($1)) a
            join conversions c using (conversion_id)
-           join success_events s on s.developer_id = a.developer_id and s.partner_id = c.partner_id and s.state = 'verified'
+           join earning_successes s on s.developer_id = a.developer_id and s.partner_id = c.partner_id
            order by success_event_id"#,
         ids,
     )

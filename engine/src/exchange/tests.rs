@@ -1,13 +1,17 @@
 //! Rates from the file to the ledger: amounts of two currencies are never added, and what was rated stays.
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
-use domain::auth::Principal;
+use domain::{
+    auth::Principal,
+    exchange::{find_rate, parse_ecb},
+};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use super::{Imported, import, latest, release, waiting};
+use super::{Imported, import, latest, rate_on, release, waiting};
 use crate::{
     Error, commission,
+    conversion::currency,
     inbound::tests::{It, it},
 };
 
@@ -121,4 +125,39 @@ async fn a_rate_that_changed_and_a_file_that_is_wrong_are_refused_whole(db: PgPo
     assert!(matches!(import(&it.engine, &who, "Date,USD\n2026-11-20,1\n").await, Err(Error::Unauthenticated)));
     assert!(matches!(latest(&it.engine, &who).await, Err(Error::Unauthenticated)));
     assert!(matches!(waiting(&it.engine, &who).await, Err(Error::Unauthenticated)));
+}
+
+/// A file of 60 days in which each currency has a rate on about every fourth, so that there are gaps of all lengths.
+fn rates_with_gaps(first: NaiveDate) -> String {
+    let mut random = 1_u64;
+    let mut text = "Date,USD,JPY,KWD\n".to_owned();
+    for (number, day) in first.iter_days().take(60).enumerate() {
+        text += &day.to_string();
+        for _ in 0..3 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text += &if random >> 62 == 0 { format!(",{}.{:02}", 1 + random % 7, number) } else { ",N/A".to_owned() };
+        }
+        text += "\n";
+    }
+    text
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn the_database_finds_the_rate_that_the_rule_names(db: PgPool) {
+    let it = it(db).await;
+    let first: NaiveDate = "2026-01-01".parse().unwrap();
+    let text = rates_with_gaps(first);
+    import_rates(&it, &text).await.unwrap();
+    let rates = parse_ecb(&text).unwrap().rates;
+    let currencies = ["EUR", "USD", "JPY", "KWD"].map(|code| currency(code).unwrap());
+    let mut connection = it.engine.db.acquire().await.unwrap();
+    let mut found = 0;
+    for day in first.iter_days().take(70) {
+        for (from, to) in currencies.iter().flat_map(|from| currencies.iter().map(move |to| (*from, *to))).filter(|(from, to)| from != to) {
+            let rate = rate_on(&mut connection, from, to, day, it.now()).await.unwrap();
+            assert_eq!(rate, find_rate(&rates, from, to, day), "{from} to {to} on {day}");
+            found += usize::from(rate.is_some());
+        }
+    }
+    assert!((100..800).contains(&found), "{found} of 840: neither all nor none");
 }

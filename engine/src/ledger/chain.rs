@@ -9,7 +9,10 @@ use domain::ledger::{GENESIS, seal};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{Engine, Error, Result};
+use crate::{
+    Engine, Error, Result,
+    advisory_lock::{self, Class},
+};
 
 /// Transactions sealed in one go.
 const BATCH_LENGTH: i64 = 5_000;
@@ -60,7 +63,7 @@ pub async fn seal_all(engine: &Engine) -> Result<usize> {
     let mut sealed = 0;
     loop {
         let mut tx = engine.db.begin().await?;
-        sqlx::query!("select pg_advisory_xact_lock(hashtextextended('ledger chain', 3))").fetch_one(&mut *tx).await?;
+        advisory_lock::hold(&mut tx, Class::LedgerChain, "ledger chain").await?;
         let count = seal_batch(engine, &mut tx).await?;
         tx.commit().await?;
         sealed += count;

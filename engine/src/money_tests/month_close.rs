@@ -1,9 +1,9 @@
 //! From pending to a statement: hold periods, what is held back, and closed months.
 
 use domain::{
-    Currency,
+    Currency, StatementId,
     auth::Role,
-    statement::{CarryReason, Month, Outcome, to_csv},
+    statement::{CarryReason, Month, Outcome, to_csv, to_html, to_json},
 };
 
 use super::*;
@@ -15,11 +15,11 @@ use crate::{
 /// A fixture at noon of a month's tenth day, whatever today is, under terms with this hold period and minimum payout.
 pub(super) async fn month_fixture(db: PgPool, hold_period_days: u32, minimum_payout_minor: i64) -> (Fixture, Month) {
     let it = fixture(db).await;
-    let month = Month::of(it.now()).next();
-    it.engine.clock.advance(month.range().0 + TimeDelta::hours(9 * 24 + 12) - it.now());
     let mut values = partner::terms_at(&mut it.engine.db.acquire().await.unwrap(), &it.code.partner_id, it.now()).await.unwrap().values;
     (values.hold_period_days, values.minimum_payout_minor) = (hold_period_days, minimum_payout_minor);
     partner::add_terms(&it.engine, &Principal::CommandLine, &it.code.partner_id, values, None, it.now()).await.unwrap();
+    let month = Month::of(it.now()).next();
+    it.engine.clock.advance(month.range().0 + TimeDelta::hours(9 * 24 + 12) - it.now());
     (it, month)
 }
 
@@ -61,6 +61,12 @@ impl Fixture {
         .fetch_all(&self.engine.db)
         .await
         .unwrap()
+    }
+
+    /// A statement as CSV, HTML and JSON.
+    async fn files(&self, id: StatementId) -> [String; 3] {
+        let whole = statement::export(&self.engine, &Principal::CommandLine, id).await.unwrap();
+        [to_csv(&whole), to_html(&whole), to_json(&whole)]
     }
 
     async fn commission_ids(&self) -> Vec<domain::CommissionId> {
@@ -199,17 +205,52 @@ async fn a_closed_statement_refuses_every_change(db: PgPool) {
     for statement in [
         "update statements set opening_minor = 1, total_minor = lines_minor + 1",
         "update statements set issued_by = 'nobody'",
+        "update statements set partner_name = 'Nobody'",
         "delete from statements",
         "update statement_lines set amount_minor = 1",
+        "update statement_lines set site = 'another'",
         "delete from statement_lines",
     ] {
         let error = sqlx::query(statement).execute(&it.engine.db).await.unwrap_err().to_string();
         assert!(error.contains("a closed period is immutable"), "{statement}: {error}");
     }
+    let error = sqlx::query("update conversions set value_minor = 1").execute(&it.engine.db).await.unwrap_err().to_string();
+    assert!(error.contains("never changes"), "{error}");
     let error = sqlx::query("truncate statement_lines").execute(&it.engine.db).await.unwrap_err().to_string();
     assert!(error.contains("is refused"), "{error}");
-    let twice = "insert into statement_lines select statement_id, ledger_transaction_id, 1 from statement_lines";
-    assert!(sqlx::query(twice).execute(&it.engine.db).await.is_err());
+    let twice = sqlx::query("insert into statement_lines select * from statement_lines").execute(&it.engine.db).await.unwrap_err();
+    assert!(twice.as_database_error().is_some_and(|error| error.is_unique_violation()), "{twice}");
+    assert!(it.is_clean().await);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn the_files_of_a_closed_month_stay_the_same_byte_for_byte_whatever_becomes_known_later(db: PgPool) {
+    let (it, month) = month_fixture(db, 0, 0).await;
+    let session_id: SessionId = it.engine.new_id();
+    let sold_at = it.now();
+    it.insert_click(sold_at - TimeDelta::hours(3), Some(session_id)).await;
+    let sale = json!({ "conversion_id": "ord_1", "occurred_at": sold_at.to_rfc3339(), "amount": "49.00", "currency": "USD", "session_id": session_id });
+    it.post("msg_1", "conversion.created", sale).await.unwrap();
+    it.drain().await;
+    it.turn_month().await;
+    let issued = it.issue(month).await.unwrap();
+    let files = it.files(issued.statement_id).await;
+    assert!(files.iter().all(|file| file.contains("A site") && file.contains("ord_1") && file.contains("commission: sale of $49.00")));
+    assert!(files[1].contains("Partner: Supabase Database (supabase)"), "{}", files[1]);
+
+    // The session's last click before the sale was another one; and names change.
+    let other = testing::plant_site(&it.engine, "Another site", &it.code.partner_id).await;
+    let late = testing::click(&other, sold_at - TimeDelta::hours(1), Some(session_id));
+    click::insert_history(&it.engine, std::slice::from_ref(&late)).await.unwrap();
+    attribution::reconsider_clicks(&it.engine, &[late]).await.unwrap();
+    assert!(attribution::recheck_one(&it.engine).await.unwrap());
+    let site: Uuid = sqlx::query_scalar("select site_id from attributions").fetch_one(&it.engine.db).await.unwrap();
+    assert_eq!(site, other.site_id.0);
+    sqlx::query("update sites set name = name || ' of old'").execute(&it.engine.db).await.unwrap();
+    let edit = PartnerEdit { display_name: Some("Supabase Inc.".to_owned()), ..PartnerEdit::default() };
+    partner::update(&it.engine, &Principal::CommandLine, &it.code.partner_id, edit).await.unwrap();
+
+    assert_eq!(it.files(issued.statement_id).await, files);
     assert!(it.is_clean().await);
 }
 

@@ -118,9 +118,9 @@ async fn a_payout_never_mixes_partners_or_currencies(db: PgPool) {
     for (partner, currency) in [("railway", "USD"), ("supabase", "EUR")] {
         let other: StatementId = it.engine.new_id();
         sqlx::query(
-            "insert into statements (statement_id, number, partner_id, month, currency, opening_minor, lines_minor, total_minor, line_count,
+            "insert into statements (statement_id, number, partner_id, partner_name, month, currency, opening_minor, lines_minor, total_minor, line_count,
                                      minimum_payout_minor, outcome, issued_at, issued_by)
-             values ($1, 'S-' || $2 || $3, $2, $4, $3, 0, 500, 500, 1, 0, 'due', $5, 'test')",
+             values ($1, 'S-' || $2 || $3, $2, $2, $4, $3, 0, 500, 500, 1, 0, 'due', $5, 'test')",
         )
         .bind(other)
         .bind(partner)

@@ -5,21 +5,31 @@ use domain::{
     statement::{Outcome, settle},
 };
 
-use crate::{Engine, Result, ledger::Finding};
+use sqlx::PgConnection;
+
+use crate::{
+    Engine, Result,
+    ledger::{Finding, snapshot},
+};
 
 /// What does not hold of one statement, or of all statements and payouts.
 pub async fn check(engine: &Engine, statement: Option<StatementId>) -> Result<Vec<Finding>> {
+    check_in(&mut *snapshot(engine).await?, statement).await
+}
+
+/// [`check`] in a snapshot of the caller's, so that a payout which is made meanwhile is in all of it or in nothing.
+pub(crate) async fn check_in(snapshot: &mut PgConnection, statement: Option<StatementId>) -> Result<Vec<Finding>> {
     let id = statement.map(|id| id.0);
-    let mut findings = check_heads(engine, id).await?;
-    findings.extend(check_lines(engine, id).await?);
+    let mut findings = check_heads(snapshot, id).await?;
+    findings.extend(check_lines(snapshot, id).await?);
     if statement.is_none() {
-        findings.extend(check_payouts(engine).await?);
+        findings.extend(check_payouts(snapshot).await?);
     }
     Ok(findings)
 }
 
 /// Sums, openings and outcomes.
-async fn check_heads(engine: &Engine, id: Option<uuid::Uuid>) -> Result<Vec<Finding>> {
+async fn check_heads(snapshot: &mut PgConnection, id: Option<uuid::Uuid>) -> Result<Vec<Finding>> {
     let rows = sqlx::query!(
         r#"select s.number, s.opening_minor, s.lines_minor, s.total_minor, s.line_count, s.minimum_payout_minor, s.outcome,
                   coalesce(l.count, 0) as "count!", coalesce(l.sum, 0) as "sum!",
@@ -36,7 +46,7 @@ async fn check_heads(engine: &Engine, id: Option<uuid::Uuid>) -> Result<Vec<Find
            order by s.number"#,
         id,
     )
-    .fetch_all(&engine.db)
+    .fetch_all(&mut *snapshot)
     .await?;
     let mut findings = Vec::new();
     for row in rows {
@@ -58,7 +68,7 @@ async fn check_heads(engine: &Engine, id: Option<uuid::Uuid>) -> Result<Vec<Find
 }
 
 /// Each line is one receivable entry of its partner and currency, booked before the month's end.
-async fn check_lines(engine: &Engine, id: Option<uuid::Uuid>) -> Result<Vec<Finding>> {
+async fn check_lines(snapshot: &mut PgConnection, id: Option<uuid::Uuid>) -> Result<Vec<Finding>> {
     let wrong = sqlx::query!(
         r#"select number as "number!", ledger_transaction_id as "ledger_transaction_id!", amount_minor as "amount_minor!", booked_minor as "booked_minor?", times as "times!",
                   belongs as "belongs!"
@@ -80,7 +90,7 @@ async fn check_lines(engine: &Engine, id: Option<uuid::Uuid>) -> Result<Vec<Find
            order by number, ledger_transaction_id"#,
         id,
     )
-    .fetch_all(&engine.db)
+    .fetch_all(&mut *snapshot)
     .await?;
     let mut findings = Vec::new();
     for row in wrong {
@@ -108,7 +118,7 @@ async fn check_lines(engine: &Engine, id: Option<uuid::Uuid>) -> Result<Vec<Find
 }
 
 /// A payout is the sum of its due statements, and booked once it is paid and not before.
-async fn check_payouts(engine: &Engine) -> Result<Vec<Finding>> {
+async fn check_payouts(snapshot: &mut PgConnection) -> Result<Vec<Finding>> {
     let rows = sqlx::query!(
         r#"select p.reference, p.state, p.amount_minor, coalesce(s.sum, 0) as "sum!", coalesce(s.fits, false) as "fits!",
                   coalesce(b.count, 0) as "bookings!", coalesce(b.sum, 0) as "booked_minor!"
@@ -125,7 +135,7 @@ async fn check_payouts(engine: &Engine) -> Result<Vec<Finding>> {
            ) b on true
            order by p.reference"#,
     )
-    .fetch_all(&engine.db)
+    .fetch_all(&mut *snapshot)
     .await?;
     let mut findings = Vec::new();
     for row in rows {
@@ -145,7 +155,7 @@ async fn check_payouts(engine: &Engine) -> Result<Vec<Finding>> {
         "select ledger_transaction_id from ledger_transactions t
          where component = 'payout' and not exists (select from payouts p where p.payout_id = t.payout_id)",
     )
-    .fetch_all(&engine.db)
+    .fetch_all(&mut *snapshot)
     .await?;
     findings.extend(
         stray

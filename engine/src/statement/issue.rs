@@ -202,6 +202,7 @@ async fn candidates(connection: &mut PgConnection, month: Month) -> Result<Vec<(
 struct Unstated {
     ledger_transaction_id: Uuid,
     commission_id: Uuid,
+    conversion_id: Uuid,
     amount_minor: i64,
     /// When it was booked, or its commission approved if that came later.
     ready_at: DateTime<Utc>,
@@ -212,7 +213,7 @@ struct Unstated {
 async fn unstated(connection: &mut PgConnection, partner_id: &PartnerId, month: Month, currency: Currency) -> Result<Vec<Unstated>> {
     let lines = sqlx::query_as!(
         Unstated,
-        r#"select t.ledger_transaction_id, c.commission_id, e.amount_minor, greatest(t.booked_at, c.approved_at) as "ready_at!"
+        r#"select t.ledger_transaction_id, c.commission_id, c.conversion_id, e.amount_minor, greatest(t.booked_at, c.approved_at) as "ready_at!"
            from ledger_transactions t
            join ledger_entries e on e.ledger_transaction_id = t.ledger_transaction_id and e.account = 'partner_receivable'
            join commissions c using (commission_id)
@@ -283,9 +284,9 @@ async fn save(work: &mut Work<'_>, statement_id: StatementId, number: &str, mont
     };
     let now = work.now();
     sqlx::query!(
-        "insert into statements (statement_id, number, partner_id, month, currency, opening_minor, lines_minor, total_minor, line_count,
+        "insert into statements (statement_id, number, partner_id, partner_name, month, currency, opening_minor, lines_minor, total_minor, line_count,
                                  minimum_payout_minor, outcome, issued_at, issued_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+         values ($1, $2, $3, (select display_name from partners where partner_id = $3), $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         statement_id.0,
         number,
         draft.partner_id.as_str(),
@@ -305,22 +306,39 @@ async fn save(work: &mut Work<'_>, statement_id: StatementId, number: &str, mont
     Ok(())
 }
 
-/// Writes the lines, and moves their commissions on.
+/// Writes the lines with the names of the sites that have the credit now, since a late click may give it to others; and moves their
+/// commissions on. Hardly any conversion has several touches, and to put the names of many together costs as much as all else.
 async fn add_lines(work: &mut Work<'_>, statement_id: StatementId, lines: Vec<Unstated>) -> Result<()> {
-    let (mut ids, mut amounts, mut commissions) = (Vec::new(), Vec::new(), Vec::new());
+    let count = lines.len() as u64;
+    let (mut ids, mut amounts, mut commissions, mut conversions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for line in lines {
         ids.push(line.ledger_transaction_id);
         amounts.push(line.amount_minor);
         commissions.push(line.commission_id);
+        conversions.push(line.conversion_id);
     }
-    sqlx::query!(
-        "insert into statement_lines (statement_id, ledger_transaction_id, amount_minor) select $1, * from unnest($2::uuid[], $3::bigint[])",
+    let added = sqlx::query!(
+        "insert into statement_lines (statement_id, ledger_transaction_id, amount_minor, site)
+         select $1, line.ledger_transaction_id, line.amount_minor, coalesce(several.names, first_site.name, '')
+         from unnest($2::uuid[], $3::bigint[], $4::uuid[]) as line (ledger_transaction_id, amount_minor, conversion_id)
+         left join attributions first_touch on first_touch.conversion_id = line.conversion_id and first_touch.position = 1
+         left join sites first_site on first_site.site_id = first_touch.site_id
+         left join (
+             select conversion_id, string_agg(distinct name, ', ' order by name) as names
+             from attributions join sites using (site_id)
+             where conversion_id in (select conversion_id from attributions where position > 1)
+             group by conversion_id
+         ) several on several.conversion_id = line.conversion_id",
         statement_id.0,
         &ids,
         &amounts,
+        &conversions,
     )
     .execute(work.connection())
     .await?;
+    if added.rows_affected() != count {
+        return Err(Error::internal(format!("{} of {count} lines of statement `{statement_id}` were written", added.rows_affected())));
+    }
     sqlx::query!(
         "update commissions set state = 'invoiced'
          from unnest($1::uuid[]) as stated (commission_id)

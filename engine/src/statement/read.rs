@@ -92,10 +92,10 @@ pub async fn list(engine: &Engine, who: &Principal, filter: &Filter) -> Result<P
     let (month, partner_id) = (filter.month.map(Month::first_day), filter.partner_id.as_ref().map(PartnerId::as_str));
     let rows = sqlx::query_as!(
         Row,
-        r#"select s.statement_id as "statement_id: StatementId", s.number, s.partner_id as "partner_id: PartnerId", p.display_name as partner_name,
+        r#"select s.statement_id as "statement_id: StatementId", s.number, s.partner_id as "partner_id: PartnerId", s.partner_name,
                   s.month, s.currency, s.opening_minor, s.lines_minor, s.total_minor, s.line_count, s.minimum_payout_minor, s.issued_at, s.issued_by,
                   s.payout_id as "payout_id: PayoutId", o.reference as "reference?", o.paid_at
-           from statements s join partners p using (partner_id) left join payouts o using (payout_id)
+           from statements s left join payouts o using (payout_id)
            where ($1::date is null or s.month = $1) and ($2::text is null or s.partner_id = $2)
            order by s.month desc, s.number
            limit $3 offset $4"#,
@@ -138,10 +138,10 @@ pub async fn find(engine: &Engine, who: &Principal, id: StatementId) -> Result<H
     require_read(who, "see statements")?;
     let row = sqlx::query_as!(
         Row,
-        r#"select s.statement_id as "statement_id: StatementId", s.number, s.partner_id as "partner_id: PartnerId", p.display_name as partner_name,
+        r#"select s.statement_id as "statement_id: StatementId", s.number, s.partner_id as "partner_id: PartnerId", s.partner_name,
                   s.month, s.currency, s.opening_minor, s.lines_minor, s.total_minor, s.line_count, s.minimum_payout_minor, s.issued_at, s.issued_by,
                   s.payout_id as "payout_id: PayoutId", o.reference as "reference?", o.paid_at
-           from statements s join partners p using (partner_id) left join payouts o using (payout_id)
+           from statements s left join payouts o using (payout_id)
            where s.statement_id = $1"#,
         id.0,
     )
@@ -184,13 +184,11 @@ pub async fn export(engine: &Engine, who: &Principal, id: StatementId) -> Result
     })
 }
 
+/// Only from what the line keeps, and what the ledger and the conversion never change, so that a statement reads the same for ever.
 async fn read_lines(connection: &mut PgConnection, id: StatementId, limit: i64, offset: i64) -> Result<Vec<Line>> {
     let rows = sqlx::query!(
         r#"select c.occurred_at, t.booked_at, t.kind as "kind: TransactionKind", c.external_event_id, c.conversion_type, c.value_minor,
-                  c.currency as value_currency, l.amount_minor,
-                  (select string_agg(distinct sites.name, ', ' order by sites.name)
-                   from attributions a join sites using (site_id)
-                   where a.conversion_id = t.conversion_id) as site
+                  c.currency as value_currency, l.amount_minor, l.site
            from statement_lines l
            join ledger_transactions t using (ledger_transaction_id)
            join conversions c using (conversion_id)
@@ -211,7 +209,7 @@ async fn read_lines(connection: &mut PgConnection, id: StatementId, limit: i64, 
                 booked_at: row.booked_at,
                 kind: row.kind,
                 conversion_external_id: row.external_event_id,
-                site: row.site.unwrap_or_default(),
+                site: row.site,
                 description: describe(row.kind, &row.conversion_type, value),
                 amount_minor: row.amount_minor,
             })
@@ -219,6 +217,7 @@ async fn read_lines(connection: &mut PgConnection, id: StatementId, limit: i64, 
         .collect()
 }
 
+/// These words stand in closed statements: they stay as they are, and a new kind of booking gets its own.
 fn describe(kind: TransactionKind, conversion_type: &str, value: Money) -> String {
     let what = match kind {
         TransactionKind::Commission => "commission",

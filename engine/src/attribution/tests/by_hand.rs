@@ -64,7 +64,7 @@ async fn it_earns_is_counted_and_stays_whatever_becomes_known_later(db: PgPool) 
 async fn the_audit_log_keeps_what_a_rebuild_needs(db: PgPool) {
     let it = fixture(db).await;
     let id = unclaimed(&it, "cus_1").await;
-    by_hand(&it, id, "alias1ab").await.unwrap();
+    by_hand(&it, id, it.alias(1)).await.unwrap();
     let (subject, detail): (String, Value) =
         sqlx::query_as("select subject, detail from audit_entries where action = $1").bind(ACTION).fetch_one(&it.engine.db).await.unwrap();
     assert_eq!(subject, "conversion supabase/cus_1");
@@ -88,7 +88,7 @@ async fn a_claim_that_was_forged_or_expired_may_be_repaired_by_hand(db: PgPool) 
     let (expired, state) = it.sale("ord_2", "49.00", by_token(it.token(0, it.now() - TimeDelta::days(400)))).await;
     assert_eq!(state, ConversionState::Expired);
     for id in [forged, expired] {
-        assert_eq!(by_hand(&it, id, "alias0ab").await.unwrap(), ConversionState::Attributed);
+        assert_eq!(by_hand(&it, id, it.alias(0)).await.unwrap(), ConversionState::Attributed);
     }
     assert_eq!(it.receivable().await, 2 * 980);
 }
@@ -98,11 +98,11 @@ async fn what_the_terms_or_an_inactive_partner_refuse_stays_refused(db: PgPool) 
     let it = fixture(db).await;
     it.set_policy(Model::LastTouch, 24, 10).await;
     let (soon, _) = it.sale("ord_1", "49.00", by_token(it.token(0, it.now()))).await;
-    assert_eq!(conflict(by_hand(&it, soon, "alias0ab").await), "it came sooner after its click than the 10 s that the terms ask for");
+    assert_eq!(conflict(by_hand(&it, soon, it.alias(0)).await), "it came sooner after its click than the 10 s that the terms ask for");
     sqlx::query("insert into partner_activity values ('supabase', $1, false)").bind(it.now()).execute(&it.engine.db).await.unwrap();
     let (late, state) = it.sale("ord_2", "49.00", customer("cus_1")).await;
     assert_eq!(state, ConversionState::Refused);
-    let reason = conflict(by_hand(&it, late, "alias0ab").await);
+    let reason = conflict(by_hand(&it, late, it.alias(0)).await);
     assert!(reason.ends_with("a deactivated partner earns nothing new"), "{reason}");
     assert_eq!(it.receivable().await, 0);
 }
@@ -111,10 +111,10 @@ async fn what_the_terms_or_an_inactive_partner_refuse_stays_refused(db: PgPool) 
 async fn a_second_decision_and_one_about_an_attributed_conversion_are_refused(db: PgPool) {
     let it = fixture(db).await;
     let id = unclaimed(&it, "cus_1").await;
-    by_hand(&it, id, "alias0ab").await.unwrap();
-    assert_eq!(conflict(by_hand(&it, id, "alias1ab").await), "it is attributed already");
+    by_hand(&it, id, it.alias(0)).await.unwrap();
+    assert_eq!(conflict(by_hand(&it, id, it.alias(1)).await), "it is attributed already");
     let (found, _) = it.sale("ord_2", "49.00", by_token(it.token(0, it.now() - TimeDelta::hours(1)))).await;
-    assert_eq!(conflict(by_hand(&it, found, "alias1ab").await), "it is attributed already");
+    assert_eq!(conflict(by_hand(&it, found, it.alias(1)).await), "it is attributed already");
     assert_eq!(it.receivable().await, 2 * 980);
 }
 
@@ -122,7 +122,7 @@ async fn a_second_decision_and_one_about_an_attributed_conversion_are_refused(db
 async fn of_many_decisions_at_once_one_counts(db: PgPool) {
     let it = fixture(db).await;
     let id = unclaimed(&it, "cus_1").await;
-    let code = |number: usize| if number.is_multiple_of(2) { "alias0ab" } else { "alias1ab" };
+    let code = |number: usize| it.alias(number % 2);
     let results = futures::future::join_all((0..8).map(|number| by_hand(&it, id, code(number)))).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     assert_eq!((it.credits(id).await.len(), it.receivable().await), (1, 980));
@@ -141,8 +141,9 @@ async fn wrong_input_is_named_and_changes_nothing(db: PgPool) {
     assert_eq!(field(with(after).await), "click_id");
     assert_eq!(field(with(ClickId(Uuid::from_u128(7))).await), "click_id");
     assert_eq!(field(by_hand(&it, id, "unknown").await), "referral_code");
-    sqlx::query("update referral_codes set partner_id = 'figma' where alias = 'alias1ab'").execute(&it.engine.db).await.unwrap();
-    assert_eq!(field(by_hand(&it, id, "alias1ab").await), "referral_code");
+    let moved = sqlx::query("update referral_codes set partner_id = 'figma' where alias = $1").bind(it.alias(1));
+    assert_eq!(moved.execute(&it.engine.db).await.unwrap().rows_affected(), 1);
+    assert_eq!(field(by_hand(&it, id, it.alias(1)).await), "referral_code");
     for reason in ["", " \n", &"x".repeat(1_001)] {
         assert_eq!(field(attribute_by_hand(&it.engine, &OPERATOR, id, &code, None, reason).await), "reason");
     }

@@ -34,7 +34,7 @@ async fn month(db: PgPool) -> Fixture {
     it.sale("ord_1", "100.00", by_session(both)).await;
     it.sale("ord_2", "10.00", by_session(old)).await;
     let (id, _) = it.sale("ord_3", "49.00", customer("cus_1")).await;
-    attribute_by_hand(&it.engine, &Principal::CommandLine, id, "alias1ab", None, "because").await.unwrap();
+    attribute_by_hand(&it.engine, &Principal::CommandLine, id, it.alias(1), None, "because").await.unwrap();
     it
 }
 
@@ -111,19 +111,26 @@ async fn the_report_is_the_same_byte_for_byte_and_leaves_no_trace(db: PgPool) {
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn the_successes_of_the_developers_who_would_be_credited_count(db: PgPool) {
     let it = month(db).await;
+    let achieved_at = it.now();
     sqlx::query(
         "insert into success_events (success_event_id, partner_id, external_event_id, developer_id, metric_id, occurred_at, received_at,
                                      evidence, verified_at, state, source)
          select gen_random_uuid(), 'supabase', 's_1', developer_id, 'production_deployment', $1, $1, '{}', $1, 'verified', 'webhook'
-         from referral_codes where alias = 'alias0ab'",
+         from referral_codes where alias = $2",
     )
-    .bind(it.now())
+    .bind(achieved_at)
+    .bind(it.alias(0))
     .execute(&it.engine.db)
     .await
     .unwrap();
     let report = compare(&it, policy(Model::FirstTouch, 24, 0)).await;
     // 20.00 × 1.5 + 20.00 × 0.30 go to the first site, whose developer had the success.
     assert_eq!(sites(&it, &report), [(0, 0, 3600), (1, 2980, 980)]);
+
+    // It would not have counted had the partner not been active when it came.
+    sqlx::query("insert into partner_activity values ('supabase', $1, false)").bind(achieved_at).execute(&it.engine.db).await.unwrap();
+    let report = compare(&it, policy(Model::FirstTouch, 24, 0)).await;
+    assert_eq!(sites(&it, &report), [(0, 0, 2000), (1, 2980, 980)]);
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
