@@ -55,7 +55,8 @@ create table experiment_holdout (
 );
 insert into experiment_holdout (share, seed) values (0, 'holdout-1');
 
--- What a decided test made the default. An empty partner means all partners.
+-- What a decided test made the default. An empty partner means all partners. Of those that apply the newest counts; the others stay, so that
+-- they count again once it is taken back.
 create table recommendation_defaults (
     kind text not null,
     partner_id text not null default '',
@@ -65,7 +66,7 @@ create table recommendation_defaults (
     experiment_id uuid not null references experiments,
     shipped_at timestamptz not null,
     shipped_by text not null,
-    primary key (kind, partner_id, scope)
+    primary key (experiment_id, partner_id)
 );
 
 alter table recommendations
@@ -74,12 +75,13 @@ alter table recommendations
     -- [{experiment_id, phase, period, variant, propensity, partner_ids}] of the tests that it was made with
     add column experiments jsonb;
 
--- A unit that really saw a variant, once per phase and period, and what came of it. Amounts are in minor units of the test's currency.
+-- A unit that really saw a variant, once per phase, and what came of it. Amounts are in minor units of the test's currency.
 create table experiment_exposures (
     experiment_id uuid not null,
     phase integer not null,
-    period integer not null,
     unit text not null,
+    -- period and variant are those that it saw first: they stay, and get what comes later, also when a bandit has moved the unit
+    period integer not null,
     variant smallint not null,
     exposed_at timestamptz not null,
     propensity double precision not null,
@@ -92,7 +94,7 @@ create table experiment_exposures (
     commission_minor bigint not null default 0,
     -- the last day that anything of it was summed up for: what comes in later counts there or later, so that every evening was once true
     changed_on date not null,
-    primary key (experiment_id, phase, period, unit)
+    primary key (experiment_id, phase, unit)
 );
 create index experiment_exposures_unit on experiment_exposures (unit);
 
@@ -116,13 +118,12 @@ create table experiment_conversions (
     conversion_id uuid not null,
     experiment_id uuid not null,
     phase integer not null,
-    period integer not null,
     unit text not null,
     commission_minor bigint not null,
     successes integer not null,
     -- the commission counts as nothing until the exchange rate is imported that it takes
     waits_for_rate boolean not null default false,
-    primary key (conversion_id, experiment_id, phase, period, unit)
+    primary key (conversion_id, experiment_id, phase, unit)
 );
 create index experiment_conversions_waiting on experiment_conversions (conversion_id) where waits_for_rate;
 
@@ -133,7 +134,7 @@ create table experiment_rechecks (
     touched_at timestamptz not null
 );
 
--- Sums over exposures, by the day on which each part happened: the sums of all days up to one are the state of its evening.
+-- Sums over exposures, by the period of the first one and by the day on which each part happened: the sums of all days up to one are the state of its evening.
 -- Squares and products are exact, so that variances are.
 create table experiment_sums (
     experiment_id uuid not null,

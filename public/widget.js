@@ -1,36 +1,38 @@
 // Partner offers of project4site, see docs/WIDGET.md:
 //   <script src="https://ORCHESTRATOR/widget.js" data-site="SITE" async></script>
 // It sets no cookie, keeps nothing of its visitors unless a test needs it, runs under a strict Content-Security-Policy, keeps its space
-// while it loads, and vanishes if anything fails.
+// while it loads, and vanishes if it fails.
 (() => {
   const script = document.currentScript ?? document.querySelector('script[src*="/widget.js"]');
   const origin = new URL(script.src).origin;
   const ATTRIBUTES = ['site', 'theme', 'layout', 'limit'];
-  /** An offer counts as seen when half of it was in view for this long (the usual definition of a viewable impression). */
+  /** An offer counts as seen when half of it was in view for this long (a viewable impression). */
   const SEEN_MS = 1000;
 
-  // Tests show visitors different texts. Who sees which follows from a random id, which outlives the page only while a test needs it.
+  // Who sees which variant follows from a random id for each site, which outlives the page only while a test needs it.
   const KEY = 'p4s_visitor';
-  /** A page's storage may be closed, and throws then. */
+  /** A page's storage may be closed or full, and throws then. */
   const storage = (use) => {
     try {
       return use(localStorage);
     } catch {}
   };
-  /** An operator looks at a variant, and takes part in nothing. */
+  /** Who looks at a variant takes part in nothing. */
   const variant = new URLSearchParams(location.search).get('p4s_variant');
   const isPrivate = navigator.doNotTrack === '1' || navigator.globalPrivacyControl || script.dataset.experiments === 'off';
-  const known = storage((local) => local.getItem(KEY));
-  const visitor = /^[\w-]{16,64}$/.test(known) ? known : crypto.getRandomValues(new Uint8Array(16)).reduce((id, byte) => id + byte.toString(16).padStart(2, 0), '');
-  const query = variant ? { p4s_variant: variant } : isPrivate ? {} : { visitor };
-  let isKept = false;
-  const keep = (isNeeded) => {
-    isKept ||= isNeeded && !isPrivate;
-    storage((local) => (isKept ? local.setItem(KEY, visitor) : local.removeItem(KEY)));
-  };
+  const visitors = {};
+  /** Nothing if nothing can be kept: each page would be another visitor. */
+  const visitorOf = (key) =>
+    storage((local) => {
+      const known = local.getItem(key);
+      if (/^[\w-]{16,64}$/.test(known)) return known;
+      local.setItem(KEY, key);
+      local.removeItem(KEY);
+      return (visitors[key] ??= crypto.getRandomValues(new Uint32Array(4)).join('-'));
+    });
 
-  // Heights are fixed and text is clamped, so that the skeleton is as high as what replaces it. Without a `theme` the page's own
-  // `color-scheme` decides. Lengths are in em of the place where the element stands, whatever the page's root font size is.
+  // Heights are fixed and text is clamped, so that the skeleton is as high as what replaces it. Without a `theme` the page's
+  // `color-scheme` decides. Lengths are in em of the place where the element stands.
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`
 :host { display: block; container-type: inline-size; color: light-dark(#16181d, #f1f2f4); text-align: start; line-height: 1.45 }
@@ -146,7 +148,9 @@ a i { font-style: normal }
     async #show() {
       const site = this.getAttribute('site');
       const limit = Math.min(Math.max(parseInt(this.getAttribute('limit')) || 3, 1), 6);
-      const asked = `${site} ${limit}`;
+      // Who says the layout is in no test of it.
+      const fixed = this.hasAttribute('layout') && 'fixed';
+      const asked = `${site} ${limit} ${fixed}`;
       if (asked === this.#asked) {
         this.#lay();
         return this.#watch();
@@ -159,12 +163,15 @@ a i { font-style: normal }
       try {
         this.#draw(Array.from({ length: limit }, blank)).ariaBusy = 'true';
         const signal = AbortSignal.any([request.signal, AbortSignal.timeout(10_000)]);
+        const key = `${KEY}:${site}`;
+        const visitor = !variant && !isPrivate && visitorOf(key);
+        const query = Object.entries({ p4s_variant: variant, visitor, layout: fixed }).filter((pair) => pair[1]);
         const url = `${origin}/api/v1/sites/${encodeURIComponent(site)}/recommendations?${new URLSearchParams(query)}`;
         // Who is signed in here may look at what no visitor sees yet.
         const answer = await fetch(url, { signal, credentials: variant ? 'same-origin' : 'omit' });
         const { recommendationId, offers, layout, keepsVisitor } = await answer.json();
         if (request.signal.aborted) return;
-        if (answer.ok && !variant) keep(keepsVisitor);
+        if (answer.ok && !variant) storage((local) => (keepsVisitor && visitor ? local.setItem(key, visitor) : local.removeItem(key)));
         // What the project already has is not advertised to it.
         const fitting = offers.filter((offer) => !offer.downRanked).slice(0, limit);
         if (!answer.ok || !fitting.length) return this.#vanish();
@@ -172,7 +179,7 @@ a i { font-style: normal }
         const { height } = this.#root.firstChild.lastChild.getBoundingClientRect();
         this.#layout = layout;
         const section = this.#draw(fitting.map(card));
-        if (layout && !this.hasAttribute('layout')) section.lastChild.style.minHeight = `${height}px`;
+        if (layout && !fixed) section.lastChild.style.minHeight = `${height}px`;
         this.#recommendationId = recommendationId;
         this.#watch();
       } catch {

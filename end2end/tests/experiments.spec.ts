@@ -73,7 +73,8 @@ async function visitDemo(browser: Browser, site: Site, errors: string[], options
 
 const offerOn = (page: Page) => page.getByRole('region', { name: 'Partner offers' }).getByRole('listitem').filter({ hasText: 'Supabase' });
 const buttonOn = (page: Page) => offerOn(page).getByRole('link');
-const keptVisitor = (page: Page) => page.evaluate(() => localStorage.getItem('p4s_visitor'));
+/** The demo page names its site in its address. */
+const keptVisitor = (page: Page) => page.evaluate(() => localStorage.getItem(`p4s_visitor:${new URLSearchParams(location.search).get('site')}`));
 
 /** Scrolls to the offer and waits until the widget has reported it as seen. */
 async function see(page: Page): Promise<void> {
@@ -245,4 +246,39 @@ test('a draft is looked at on the demo page by who is signed in, and counts noth
   await expect.poll(() => stranger.locator('p4s-offers').evaluate((element) => element.shadowRoot?.childElementCount)).toBe(0);
   await expect.poll(() => refusal.length, 'the browser notes the refusal').toBeGreaterThan(0);
   expect(pageErrors).toEqual([]);
+});
+
+test('an edit that was looked at is not confirmed once somebody else has changed the test', async ({ page }) => {
+  const key = `both-${Date.now()}`;
+  const name = `Experiment ${key}`;
+  await addSite(name);
+  await signIn(page);
+  await writeDown(page, { name }, key);
+  const traffic = (editor: Page) => editor.getByRole('region', { name: 'Who takes part' }).getByLabel('Traffic, %');
+  const effect = (editor: Page) => editor.getByRole('region', { name: 'What this edit does' });
+  await traffic(page).fill('50');
+  await page.getByRole('button', { name: 'Save the draft' }).last().click();
+  await page.getByRole('button', { name: 'Start the test' }).click();
+  await expect(page.getByText('The test runs, at once and everywhere.')).toBeVisible();
+
+  const look = async (editor: Page, share: string) => {
+    await open(editor, `/experiments/${key}/edit`);
+    await traffic(editor).fill(share);
+    await editor.getByRole('button', { name: 'See what this does' }).last().click();
+    await expect(effect(editor)).toContainText('Everybody who takes part keeps their variant');
+  };
+  const confirm = (editor: Page) => effect(editor).getByRole('button', { name: 'Let more units take part' }).click();
+  await look(page, '80');
+  const other = await page.context().newPage();
+  await look(other, '100');
+  await confirm(other);
+  const stands = () => sql(`select phase || ': ' || (design ->> 'traffic_allocation')::numeric * 100 from experiments where key = '${key}'`);
+  await expect.poll(stands).toMatch(/^1: 100/);
+
+  await confirm(page);
+  await expect(page.getByRole('alert')).toContainText('The test was changed meanwhile');
+  await expect(effect(page), 'against what stands now').toContainText('Phase 1 ends and phase 2 begins');
+  await expect(traffic(page), 'what was typed is still there').toHaveValue('80');
+  expect(await stands()).toMatch(/^1: 100/);
+  await sql(`update experiments set status = 'stopped', stopped_at = now() where key = '${key}'; update experiment_revision set revision = revision + 1`);
 });

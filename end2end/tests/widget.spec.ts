@@ -201,7 +201,11 @@ test.describe('the random id of a visitor', () => {
     });
     return asked;
   }
-  const stored = (page: Page) => page.evaluate(() => localStorage.getItem('p4s_visitor'));
+  const stored = (page: Page, id = site) => page.evaluate((key) => localStorage.getItem(key), `p4s_visitor:${id}`);
+  /** Puts something where the id of the site belongs, before the page is there. */
+  const store = (page: Page, text: string) => page.addInitScript(([key, value]) => localStorage.setItem(key, value), [`p4s_visitor:${site}`, text] as const);
+  /** What the widget makes. */
+  const made = /^\d+-\d+-\d+-\d+$/;
   const visitor = (url: URL | undefined) => url?.searchParams.get('visitor');
 
   test('is kept only while a test needs it, and is the same on the next page', async ({ page, context }) => {
@@ -228,18 +232,58 @@ test.describe('the random id of a visitor', () => {
     expect(await context.cookies()).toEqual([]);
   });
 
-  test('is replaced if something else stands in its place, and does without a storage', async ({ page }) => {
+  test('is replaced if something else stands in its place', async ({ page }) => {
     const asked = await answering(page, () => ({ keepsVisitor: true }));
     await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}"`)}`);
-    await page.addInitScript(() => localStorage.setItem('p4s_visitor', '<b>short</b>'));
+    await store(page, '<b>short</b>');
     await page.goto(blog.url);
     await expect(links(page).first()).toBeVisible();
-    expect(visitor(asked[0])).toMatch(/^[0-9a-f]{32}$/);
+    expect(visitor(asked[0])).toMatch(made);
     expect(await stored(page)).toBe(visitor(asked[0]));
-    await page.addInitScript(() => Object.defineProperty(window, 'localStorage', { get: () => { throw new DOMException('closed', 'SecurityError'); } }));
-    await page.goto(blog.url);
-    await expect(links(page).first()).toBeVisible();
-    expect(visitor(asked[1])).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  for (const [storage, prepare] of [
+    ['closed', () => Object.defineProperty(window, 'localStorage', { get: () => { throw new DOMException('closed', 'SecurityError'); } })],
+    ['full', () => Object.defineProperty(Storage.prototype, 'setItem', { value: () => { throw new DOMException('full', 'QuotaExceededError'); } })],
+  ] as const) {
+    test(`is not sent if the storage is ${storage}, since each page would count as another visitor`, async ({ page }) => {
+      const asked = await answering(page, () => ({ keepsVisitor: true }));
+      await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}"`)}`);
+      await page.addInitScript(prepare);
+      await page.goto(blog.url);
+      await expect(links(page).first()).toBeVisible();
+      expect(asked.map((url) => url.search)).toEqual(['']);
+    });
+  }
+
+  test('belongs to one site: another one of the same origin, which needs none, leaves it alone', async ({ page }) => {
+    const other = (await addSite('A site of the same origin')).site_id;
+    let tested = site;
+    const asked: URL[] = [];
+    await page.route('**/recommendations?*', async (route) => {
+      const url = new URL(route.request().url());
+      asked.push(url);
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), keepsVisitor: url.pathname.includes(tested) } });
+    });
+    await using blog = await OtherSite.serve(`<body><h1>A blog</h1><p4s-offers site="${site}"></p4s-offers><p4s-offers site="${other}"></p4s-offers>${script()}`);
+    const visit = async () => {
+      await page.goto(blog.url);
+      await expect(region(page)).toHaveCount(2);
+      for (const place of [0, 1]) await expect(region(page).nth(place).getByRole('link').first()).toBeVisible();
+    };
+    await visit();
+    const sent = (id: string) => asked.filter((url) => url.pathname.includes(id)).map(visitor);
+    const [first] = sent(site);
+    expect(first).toMatch(made);
+    expect(sent(other), 'each site has its own').not.toContain(first);
+    expect([await stored(page), await stored(page, other)]).toEqual([first, null]);
+    await visit();
+    expect(sent(site)).toEqual([first, first]);
+    tested = 'none';
+    await visit();
+    expect([await stored(page), await stored(page, other)]).toEqual([null, null]);
+    expect(await page.evaluate(() => localStorage.length), 'nothing else is left').toBe(0);
   });
 
   for (const [wish, prepare, attributes] of [
@@ -250,7 +294,7 @@ test.describe('the random id of a visitor', () => {
     test(`is neither sent nor kept under ${wish}`, async ({ page }) => {
       const asked = await answering(page, () => ({ keepsVisitor: true }));
       await page.addInitScript(prepare);
-      await page.addInitScript(() => localStorage.setItem('p4s_visitor', 'from-before-the-wish'));
+      await store(page, 'from-before-the-wish');
       await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}" ${attributes}`)}`);
       await page.goto(blog.url);
       await expect(links(page).first()).toBeVisible();
@@ -261,7 +305,7 @@ test.describe('the random id of a visitor', () => {
 
   test('is not sent with a preview, which is passed on and changes nothing that is kept', async ({ page }) => {
     const asked: URL[] = [];
-    await page.addInitScript(() => localStorage.setItem('p4s_visitor', 'the-visitor-of-before'));
+    await store(page, 'the-visitor-of-before');
     await page.route('**/recommendations?*', async (route) => {
       asked.push(new URL(route.request().url()));
       await route.fulfill({ json: { recommendationId: 'x', offers: [], keepsVisitor: false } });
@@ -270,6 +314,24 @@ test.describe('the random id of a visitor', () => {
     await expect.poll(() => asked.map((url) => url.search)).toEqual(['?p4s_variant=button-text%3Ashort']);
     expect(await stored(page)).toBe('the-visitor-of-before');
   });
+});
+
+test('a page that says the layout itself tells so, and asks anew once it does', async ({ page }) => {
+  const asked: (string | null)[] = [];
+  await page.route('**/recommendations?*', async (route) => {
+    asked.push(new URL(route.request().url()).searchParams.get('layout'));
+    await route.continue();
+  });
+  await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}"`)}`);
+  await page.goto(blog.url);
+  await expect(links(page).first()).toBeVisible();
+  const say = (layout: string) => page.locator('p4s-offers').evaluate((element, word) => element.setAttribute('layout', word), layout);
+  await say('compact');
+  await expect.poll(() => asked).toEqual([null, 'fixed']);
+  await expect(links(page).first()).toBeVisible();
+  await say('cards');
+  await expect(region(page)).not.toHaveClass(/compact/);
+  expect(asked, 'another layout of its own changes nothing').toEqual([null, 'fixed']);
 });
 
 test('the layout comes from the answer unless the page says it, and moves nothing below', async ({ page }) => {

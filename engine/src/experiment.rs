@@ -16,16 +16,18 @@ mod results;
 mod running;
 mod store;
 pub(crate) mod sums;
+mod traffic;
 mod why;
 
 pub use exposure::Shown;
 pub(crate) use exposure::{NewExposure, expose, insert as insert_exposures};
 pub use holdout::{holdout, set_holdout};
-pub use life::{Edited, create, edit, preview_edit, ship, step};
+pub use life::{Edited, create, edit, edit_as_seen, preview_edit, ship, step, version};
 pub use results::results;
 pub use running::{Default, Experiments, Running, RunningTest, current, reload};
 pub(crate) use store::load;
 pub use store::{Filter, find, list};
+pub use traffic::traffic;
 pub use why::why;
 
 use domain::auth::Principal;

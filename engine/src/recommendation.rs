@@ -21,9 +21,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 mod asker;
+mod offered;
 mod preview;
 mod tailored;
 pub use asker::{Asker, Forced};
+pub(crate) use offered::{Offered, concerned, is_in_vain, offered};
 pub use preview::preview;
 use tailored::Tailored;
 

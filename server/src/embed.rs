@@ -40,7 +40,9 @@ pub async fn show(State(engine): State<Engine>, Path(site_id): Path<String>, hea
 
 async fn cards(engine: &Engine, site_id: &str, headers: &HeaderMap) -> engine::Result<String> {
     let site_id: SiteId = site_id.parse().map_err(|_| engine::Error::not_found(format!("site `{site_id}`")))?;
-    let found = recommendation::for_site(engine, site_id, &Asker::default()).await?;
+    // The page below has one layout.
+    let asker = Asker { fixed_layout: true, ..Asker::default() };
+    let found = recommendation::for_site(engine, site_id, &asker).await?;
     let fitting: Vec<_> = found.offers.into_iter().filter(|linked| linked.offer.down_ranked.is_none()).take(OFFERS_MAX).collect();
     let ahead = ["purpose", "sec-purpose"].iter().any(|name| text(headers, name).is_some());
     if !ahead && agent::classify(text(headers, "user-agent")) != domain::click::AgentClass::Bot {

@@ -174,7 +174,15 @@ pub async fn find_experiment_log(key: String, before: String) -> Result<Experime
     })
 }
 
-/// Which variants a site's visitor has, and why. Without a visitor the answer is for one who asks not to be tracked.
+/// Id and name of the newest sites, to be chosen from where a site is asked for.
+#[server]
+pub async fn list_newest_sites() -> Result<Vec<(String, String)>, AppError> {
+    let (engine, who) = super::backend().await?;
+    let sites = engine::site::list(&engine, &who, None, engine::site::LIST_MAX).await?;
+    Ok(sites.into_iter().map(|site| (site.site_id.to_string(), site.name)).collect())
+}
+
+/// Which variants a visitor of a site has, and why. The site goes by its id or, if it is one of the newest, by its name. Without a visitor the answer is for one who asks not to be tracked.
 #[server]
 pub async fn find_unit(site: String, visitor: String) -> Result<Option<UnitAnswer>, AppError> {
     let (engine, who) = super::backend().await?;
@@ -182,7 +190,10 @@ pub async fn find_unit(site: String, visitor: String) -> Result<Option<UnitAnswe
     if site.is_empty() {
         return Ok(None);
     }
-    let site_id: domain::SiteId = site.parse().map_err(|_| super::request::invalid("site", format!("`{site}` is no id of a site")))?;
+    let site_id = match site.parse() {
+        Ok(site_id) => site_id,
+        Err(_) => server::site_named(&engine, &who, site).await?,
+    };
     let visitor = visitor.trim();
     if visitor.len() > 200 || visitor.contains(char::is_control) {
         return Err(super::request::invalid("visitor", "must be a text of at most 200 bytes"));

@@ -20,6 +20,9 @@ pub fn FormField(
     #[prop(optional, into)] step: Option<String>,
     #[prop(optional, into)] min: Option<String>,
     #[prop(optional, into)] max: Option<String>,
+    /// The id of a `datalist` that offers values.
+    #[prop(optional, into)]
+    list: Option<String>,
     /// Puts the cursor here when the page opens.
     #[prop(optional)]
     autofocus: bool,
@@ -42,6 +45,7 @@ pub fn FormField(
                 step=step
                 min=min
                 max=max
+                list=list
                 aria-invalid=move || error.with(Option::is_some).then_some("true")
                 aria-describedby=described_by
             />

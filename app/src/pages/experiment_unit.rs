@@ -4,9 +4,12 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
-    api::{UnitAnswer, find_unit},
+    api::{UnitAnswer, find_unit, list_newest_sites},
     components::{ButtonLink, EmptyState, ErrorNote, FilterBar, FormField, LiveIndicator, PageHeader, Panel, TableSkeleton},
 };
+
+/// The id of the list of sites to choose from.
+const SITES: &str = "newest-sites";
 
 #[component]
 pub fn ExperimentUnitPage() -> impl IntoView {
@@ -16,6 +19,7 @@ pub fn ExperimentUnitPage() -> impl IntoView {
         (text("site"), text("visitor"))
     });
     let answer = Resource::new(move || asked.get(), |(site, visitor)| find_unit(site, visitor));
+    let sites = Resource::new(|| (), |()| list_newest_sites());
     view! {
         <PageHeader title="Why did I get this?" lead="Which variants a visitor of a site sees in every running test, and why, by the code that decides it.">
             <LiveIndicator topics="experiment"/>
@@ -26,15 +30,22 @@ pub fn ExperimentUnitPage() -> impl IntoView {
             let filtered = !site.is_empty() || !visitor.is_empty();
             view! {
                 <FilterBar action="/experiments/unit" filtered submit="Explain" primary=true>
-                    <FormField name="site" label="Site id" required=true value=site placeholder="01900000-0000-7000-8000-000000000000"/>
+                    <FormField name="site" label="Site" required=true value=site list=SITES placeholder="name or id"/>
                     <FormField name="visitor" label="Visitor id" value=visitor placeholder="empty: asks not to be tracked"/>
                 </FilterBar>
             }
         }}
+        <Transition>
+            {move || Suspend::new(async move {
+                // Without them an id can still be typed.
+                let options = sites.await.unwrap_or_default().into_iter().map(|(id, name)| view! { <option value=id>{name}</option> });
+                view! { <datalist id=SITES>{options.collect_view()}</datalist> }
+            })}
+        </Transition>
         <p class="experiment__note">
-            "A site's id stands in the address of its page. A visitor's id is what the widget keeps in the browser's local storage as "
-            <code>"p4s_visitor"</code>
-            "; visitors who ask not to be tracked have none."
+            "The newest sites are offered by name; the id of any other stands in the address of its page. A visitor's id is what the widget keeps in the browser's local storage as "
+            <code>"p4s_visitor:"</code>
+            " and the site's id, as long as a test needs it; visitors who ask not to be tracked have none."
         </p>
         <Transition fallback=|| view! { <TableSkeleton/> }>
             {move || Suspend::new(async move {

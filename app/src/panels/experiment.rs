@@ -20,28 +20,43 @@ pub enum Answer {
     Asks(&'static str),
     /// Why no number of units would do.
     Impossible(String),
-    Plan {
-        lift: String,
-        power: String,
-        /// Name and units of each variant, read at any time.
-        per_arm: Vec<(String, u64)>,
-        /// Units and days for a result that is read once.
-        once: (u64, Option<u64>),
-        /// Units and days for one that may be read at any time.
-        always: (u64, Option<u64>),
-        /// The units planned, with their days.
-        planned: (u64, Option<u64>),
-        /// The smallest lift that the planned units find.
-        achievable: Option<f64>,
-        /// Units a day that take part.
-        daily: Option<String>,
-    },
+    Takes(Box<Takes>),
+}
+
+/// What a test takes.
+pub struct Takes {
+    pub lift: String,
+    pub power: String,
+    /// Name and units of each variant, read at any time.
+    pub per_arm: Vec<(String, u64)>,
+    /// Units and days for a result that is read once.
+    pub once: (u64, Option<u64>),
+    /// Units and days for one that may be read at any time.
+    pub always: (u64, Option<u64>),
+    /// The units planned, with their days.
+    pub planned: (u64, Option<u64>),
+    /// The smallest lift that the planned units find.
+    pub achievable: Option<f64>,
+    /// What there is until the end, if the test has one and units come.
+    pub by_end: Option<ByEnd>,
+    /// Units a day that take part.
+    pub daily: Option<String>,
+}
+
+/// What a test finds that ends at a given time.
+pub struct ByEnd {
+    pub end: String,
+    pub units: String,
+    /// The smallest lift that those units find.
+    pub lift: Option<f64>,
+    /// They find the lift that is planned for.
+    pub is_enough: bool,
 }
 
 pub struct Planned {
     pub answer: Answer,
     /// What is known of the traffic.
-    pub traffic: Option<String>,
+    pub traffic: String,
 }
 
 pub fn planner(planned: Planned) -> String {
@@ -56,13 +71,13 @@ pub fn unit_table(answers: Vec<(Experiment, Assignment)>) -> String {
 #[component]
 fn Planner(planned: Planned) -> impl IntoView {
     let Planned { answer, traffic } = planned;
-    let traffic = traffic.map(|words| view! { <p class="experiment__note">{words}</p> });
     let body = match answer {
         Answer::Asks(words) => view! { <Notice>{words}</Notice> }.into_any(),
         Answer::Impossible(reason) => {
             view! { <Notice tone=Tone::Warning>{format!("This cannot be planned: {reason}.")}</Notice> }.into_any()
         }
-        Answer::Plan { lift, power, per_arm, once, always, planned, achievable, daily } => {
+        Answer::Takes(takes) => {
+            let Takes { lift, power, per_arm, once, always, planned, achievable, by_end, daily } = *takes;
             let (tone, achievable) = match achievable {
                 Some(found) if planned.0 >= always.0 => {
                     (Tone::Good, format!("The planned {} units find a lift of {} or more.", whole(planned.0), lift_words(found)))
@@ -100,6 +115,10 @@ fn Planner(planned: Planned) -> impl IntoView {
                     <DataTable caption="What the test takes" cards=true columns=vec!["Way", "#Units", "#Days"]>{rows.into_iter().collect_view()}</DataTable>
                 </div>
                 <Notice tone>{achievable}</Notice>
+                {by_end.map(|by_end| {
+                    let tone = if by_end.is_enough { Tone::Good } else { Tone::Warning };
+                    view! { <Notice tone>{end_words(&by_end)}</Notice> }
+                })}
                 <details class="chart__data">
                     <summary>"Units of each variant"</summary>
                     <dl class="facts experiment__arms">{arms}</dl>
@@ -108,7 +127,13 @@ fn Planner(planned: Planned) -> impl IntoView {
             .into_any()
         }
     };
-    view! { <div class="stack">{traffic}{body}</div> }
+    view! { <div class="stack"><p class="experiment__note">{traffic}</p>{body}</div> }
+}
+
+fn end_words(ByEnd { end, units, lift, .. }: &ByEnd) -> String {
+    let found =
+        lift.map_or_else(|| "too few to find anything".to_owned(), |lift| format!("they find a lift of {} or more", lift_words(lift)));
+    format!("Until the end, {end}, about {units} units take part: {found}.")
 }
 
 fn lift_words(lift: f64) -> String {

@@ -22,12 +22,12 @@ mod success;
 pub use attribution::what_if;
 pub use audit::audit_table;
 pub use case_study::{case_study_facts, case_study_preview, case_study_table};
-pub use conversion::{conversion, conversion_table, span, type_word, unattributed_table};
+pub use conversion::{conversion, conversion_table, span, type_word, unattributed_table, waiting_refunds};
 pub use dashboard::dashboard;
 pub use delivery::delivery;
 pub use exchange::{rate_table, waiting_for_rates};
 pub use experiment::{
-    Answer, Listed, Planned, chance, comparison_table, design, experiment_table, lift, planner, results, unit_table, verdict,
+    Answer, ByEnd, Listed, Planned, Takes, chance, comparison_table, design, experiment_table, lift, planner, results, unit_table, verdict,
 };
 pub use import::{import_dry_run, import_preview, import_story, import_table};
 pub use multitouch::attribution_report;

@@ -74,7 +74,7 @@ impl Reason {
             Self::Holdout => "Held out of all tests, to measure what they bring together.",
             Self::Excluded => "Another test of the same exclusion group may have this one; a unit takes part in one of the group at most.",
             Self::NotInTraffic => "Not among the share of the eligible units that takes part.",
-            Self::Assigned => "Takes part, and sees this variant for as long as the phase lasts.",
+            Self::Assigned => "Takes part, and sees this variant for as long as the phase lasts, unless a bandit moves its weights.",
         }
     }
 }

@@ -55,11 +55,6 @@ pub fn in_namespace(unit: &str, name: &str, range: BucketRange) -> bool {
     hash(&format!("__{name}"), unit, 1).is_some_and(|hash| range.contains(hash))
 }
 
-/// Whether a unit passes a filter, as namespaces of the newer kind are written: its hash of version 2 lies in at least one range.
-pub fn passes_filter(unit: &str, seed: &str, ranges: &[BucketRange]) -> bool {
-    hash(seed, unit, 2).is_some_and(|hash| choose_variation(hash, ranges).is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,14 +79,6 @@ mod tests {
         let ranges = bucket_ranges(2, 1.0, None);
         assert_eq!([0.0, 0.4999, 0.5, 0.9999].map(|hash| choose_variation(hash, &ranges)), [Some(0), Some(0), Some(1), Some(1)]);
         assert_eq!([-0.1, 1.0, f64::NAN].map(|hash| choose_variation(hash, &ranges)), [None; 3]);
-    }
-
-    #[test]
-    fn a_filter_without_ranges_lets_nobody_through() {
-        assert!(!passes_filter("unit", "seed", &[]));
-        assert!(passes_filter("unit", "seed", &[BucketRange::WHOLE]));
-        let hash = hash("seed", "unit", 2).map(|hash| BucketRange { start: hash, end: hash });
-        assert!(!passes_filter("unit", "seed", hash.as_slice()), "an empty range holds nothing");
     }
 
     #[test]

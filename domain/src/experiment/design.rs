@@ -13,6 +13,8 @@ const TEXT_CHARS_MAX: usize = 200;
 const LONG_TEXT_CHARS_MAX: usize = 2_000;
 /// Weights are shares; texts and floats of a form rarely add up to the last bit.
 const WEIGHTS_TOLERANCE: f64 = 1e-6;
+/// Ten of the hash's buckets: less can hardly be dealt, and a variant that nobody gets any more can never recover.
+const FLOOR_MIN: f64 = 0.001;
 
 /// Everything about a test that may be edited while it is a draft. A running test keeps the design it was started with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,7 +75,7 @@ pub enum ExperimentKind {
     WidgetLayout,
 }
 
-/// What is assigned to a variant. One unit sees one variant for as long as a phase lasts.
+/// What is assigned to a variant. One unit sees one variant for as long as the weights of a phase last, which only a bandit moves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnitKind {
@@ -192,7 +194,7 @@ impl Default for Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bandit {
-    /// 0 to 1 / variants: no variant gets less.
+    /// 0.001 to 1 / variants: no variant gets less.
     pub floor: f64,
 }
 
@@ -289,12 +291,19 @@ impl Design {
         self.variants.iter().map(|variant| variant.weight).collect()
     }
 
+    /// Whether its end has passed: nobody is assigned any more, whatever the status says.
+    pub fn has_ended(&self, now: DateTime<Utc>) -> bool {
+        self.ends_at.is_some_and(|end| end <= now)
+    }
+
     /// Whether some unit could get both, and both would change the same of what it sees.
     pub fn collides(&self, other: &Self) -> bool {
         fn meet<T: Ord>(a: &BTreeSet<T>, b: &BTreeSet<T>) -> bool {
             a.is_empty() || b.is_empty() || !a.is_disjoint(b)
         }
-        let are_apart = self.exclusion_group.as_ref().zip(other.exclusion_group.as_ref()).is_some_and(|(a, b)| a.is_apart_from(b));
+        // A visitor's hash says nothing about that of its site: only tests that deal by the same unit have parts that are apart.
+        let are_apart = self.unit == other.unit
+            && self.exclusion_group.as_ref().zip(other.exclusion_group.as_ref()).is_some_and(|(a, b)| a.is_apart_from(b));
         let is_over = |first: &Self, second: &Self| first.ends_at.zip(second.starts_at).is_some_and(|(end, start)| end <= start);
         let (a, b) = (&self.eligibility, &other.eligibility);
         self.kind == other.kind
@@ -378,8 +387,8 @@ impl Design {
         let is_size = (100..=1_000_000_000).contains(&planned_units);
         fault("plan.planned_units".into(), (!is_size).then(|| format!("{planned_units} units: a test takes 100 to 1000000000")));
         if let Some(Bandit { floor }) = self.bandit {
-            let is_floor = count > 0 && (0.0..=1.0).contains(&(floor * count as f64));
-            fault("bandit.floor".into(), (!is_floor).then(|| format!("floor {floor} must be from 0 to 1 / variants")));
+            let is_floor = floor >= FLOOR_MIN && floor * count as f64 <= 1.0;
+            fault("bandit.floor".into(), (!is_floor).then(|| format!("floor {floor} must be from {FLOOR_MIN} to 1 / variants")));
         }
         faults
     }

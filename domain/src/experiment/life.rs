@@ -74,11 +74,12 @@ pub struct WrongStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edit {
-    /// Name, hypothesis, end or plan: nobody is assigned otherwise.
+    /// Names or end: nobody is assigned otherwise, and nothing changes that the results are judged by.
     Description,
     /// More traffic: those who take part keep their variant, others join them.
     MoreTraffic,
-    /// Anything else: a new phase begins, and everybody is dealt anew.
+    /// Anything else: a new phase begins, and everybody is dealt anew. Hypothesis and plan are among it: whoever could change them with the
+    /// figures at hand would have them say what is wished.
     NewPhase,
 }
 
@@ -139,9 +140,7 @@ impl Step {
 pub fn edit(from: &Design, to: &Design) -> Edit {
     let described = |design: &Design| Design {
         name: String::new(),
-        hypothesis: String::new(),
         ends_at: None,
-        plan: Default::default(),
         traffic_allocation: 1.0,
         variants: design.variants.iter().map(|variant| super::Variant { name: String::new(), ..variant.clone() }).collect(),
         ..design.clone()

@@ -9,6 +9,7 @@ mod moved;
 mod results;
 mod rule;
 pub mod statistics;
+mod traffic;
 
 pub use assign::*;
 pub use bucket::*;
@@ -18,3 +19,4 @@ pub use life::*;
 pub use moved::*;
 pub use results::*;
 pub use rule::*;
+pub use traffic::*;

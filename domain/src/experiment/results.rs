@@ -72,8 +72,7 @@ pub struct DayResult {
     pub exposures: Vec<i64>,
     /// Up to and with this day.
     pub conversions: Vec<i64>,
-    /// The primary metric per unit, up to and with this day; empty, as are `lifts`, on the days in between that a phase of more than 90 days is
-    /// not looked at.
+    /// The primary metric per unit, up to and with this day; empty, as are `lifts`, on the days in between of a phase of more than 90 days.
     pub means: Vec<Option<f64>>,
     /// Against the control, up to and with this day; that of the control itself is absent.
     pub lifts: Vec<DayLift>,

@@ -1,10 +1,13 @@
-//! Assignment: published vectors, the published SDK beside it, reasons, independence, and who moves.
+//! Assignment: published vectors, the published SDK beside it, reasons, independence, who moves, and which tests disturb each other.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod designs;
+mod edits;
 mod independence;
 mod moved;
 mod reasons;
+mod rivals;
 mod sdk;
 mod vectors;
 

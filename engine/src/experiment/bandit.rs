@@ -1,7 +1,7 @@
 //! Bandits: weights that follow the results, period by period.
 //!
-//! The chance of each variant to be best is taken over the whole phase. Units keep the propensity of their own period with their exposure,
-//! so that what the weights did can be undone in an analysis.
+//! The chance of each variant to be best is taken over the whole phase. Units keep the period that they were first exposed in, with its
+//! propensity, so that what the weights did can be undone in an analysis.
 
 use std::time::Duration;
 
@@ -78,7 +78,8 @@ async fn reweigh(engine: &Engine, key: &str) -> Result<bool> {
     let totals = results::totals(work.connection(), &experiment, phase.number).await?;
     let arms: Vec<_> = totals.iter().map(|totals| totals.of(metric, false)).collect();
     let Some(new) = bandit_weights(MetricKind::from(metric), &arms, bandit.floor).map_err(Error::internal)? else { return Ok(false) };
-    if new.weights.iter().zip(&phase.weights).all(|(new, old)| (new - old).abs() < CHANGE_MIN) {
+    let weights = new.dealt(bandit.floor);
+    if weights.iter().zip(&phase.weights).all(|(new, old)| (new - old).abs() < CHANGE_MIN) {
         return Ok(false);
     }
     sqlx::query!(
@@ -86,7 +87,7 @@ async fn reweigh(engine: &Engine, key: &str) -> Result<bool> {
         experiment.experiment_id.0,
         phase.number,
         phase.period + 1,
-        &new.weights,
+        &weights,
         &new.chances_to_be_best,
         now,
     )
@@ -158,6 +159,8 @@ mod tests {
         let chances = second.chances.clone().unwrap();
         assert!(second.weights[1] > 0.7 && second.weights[0] >= 0.1, "{second:?}");
         assert!((second.weights.iter().sum::<f64>() - 1.0).abs() < 1e-9 && chances[1] > 0.9, "{second:?}");
+        let is_whole = |weight: &f64| (weight * 10_000.0 - (weight * 10_000.0).round()).abs() < 1e-6;
+        assert!(second.weights.iter().all(is_whole), "finer weights cannot be dealt: {second:?}");
         assert!((shown.variants[1].weight - second.weights[1]).abs() < 1e-12, "the present weight is the latest");
 
         add(&it, 1, 1_000, 400).await;

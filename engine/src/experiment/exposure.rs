@@ -1,4 +1,7 @@
-//! Exposures: who really saw a variant, once per phase and period of the weights.
+//! Exposures: who really saw a variant, once per phase.
+//!
+//! What a unit saw first counts, for good: if a bandit moves the unit to another variant, what comes later is still credited to the first
+//! (intention to treat), so that no unit is counted twice and none changes sides because of what it did.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +41,7 @@ impl Shown {
     }
 
     pub(super) fn key(&self) -> Key {
-        Key { experiment_id: self.experiment_id, phase: self.phase, period: self.period, unit: self.unit.clone() }
+        Key { experiment_id: self.experiment_id, phase: self.phase, unit: self.unit.clone() }
     }
 }
 
@@ -47,7 +50,6 @@ impl Shown {
 pub(super) struct Key {
     pub experiment_id: ExperimentId,
     pub phase: i32,
-    pub period: i32,
     pub unit: String,
 }
 
@@ -96,7 +98,7 @@ pub(crate) async fn insert(work: &mut Work<'_>, new: &[NewExposure<'_>]) -> Resu
                 as new (experiment_id, phase, period, unit, variant, propensity, recommendation_id, recommended_at, exposed_at)
            join experiment_phases p using (experiment_id, phase)
            where p.ended_at is null or p.ended_at > recommended_at
-           order by experiment_id, phase, period, unit, exposed_at
+           order by experiment_id, phase, unit, exposed_at, recommended_at
            on conflict do nothing
            returning experiment_id as "experiment_id: ExperimentId", phase, period, variant, exposed_at, clicks_before"#,
         &experiments,
@@ -127,6 +129,7 @@ pub(crate) async fn insert(work: &mut Work<'_>, new: &[NewExposure<'_>]) -> Resu
 
 /// An exposure whose row is locked.
 pub(super) struct Locked {
+    period: i32,
     variant: i16,
     changed_on: NaiveDate,
     before: Unit,
@@ -152,16 +155,14 @@ pub(super) async fn lock(work: &mut Work<'_>, keys: &[Key]) -> Result<BTreeMap<K
     }
     let columns = Columns::of(keys);
     let rows = sqlx::query!(
-        r#"select e.experiment_id as "experiment_id: ExperimentId", e.phase, e.period, e.unit, variant, changed_on, clicks_before, clicks,
+        r#"select e.experiment_id as "experiment_id: ExperimentId", e.phase, e.unit, period, variant, changed_on, clicks_before, clicks,
                   conversions, successes, commission_minor
            from experiment_exposures e
-           join unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[]) as key (experiment_id, phase, period, unit)
-                using (experiment_id, phase, period, unit)
-           order by e.experiment_id, e.phase, e.period, e.unit
+           join unnest($1::uuid[], $2::integer[], $3::text[]) as key (experiment_id, phase, unit) using (experiment_id, phase, unit)
+           order by e.experiment_id, e.phase, e.unit
            for update of e"#,
         &columns.experiments,
         &columns.phases,
-        &columns.periods,
         &columns.units as &[&str],
     )
     .fetch_all(work.connection())
@@ -174,8 +175,9 @@ pub(super) async fn lock(work: &mut Work<'_>, keys: &[Key]) -> Result<BTreeMap<K
             successes: row.successes,
             commission_minor: row.commission_minor,
         };
-        let key = Key { experiment_id: row.experiment_id, phase: row.phase, period: row.period, unit: row.unit };
-        (key, Locked { variant: row.variant, changed_on: row.changed_on, before: unit, unit, changes: BTreeMap::new() })
+        let key = Key { experiment_id: row.experiment_id, phase: row.phase, unit: row.unit };
+        let (period, variant, changed_on) = (row.period, row.variant, row.changed_on);
+        (key, Locked { period, variant, changed_on, before: unit, unit, changes: BTreeMap::new() })
     });
     Ok(locked.collect())
 }
@@ -196,12 +198,11 @@ pub(super) async fn save(work: &mut Work<'_>, exposures: BTreeMap<Key, Locked>) 
         "update experiment_exposures e
          set clicks = new.clicks, conversions = new.conversions, successes = new.successes, commission_minor = new.commission_minor,
              changed_on = new.changed_on
-         from unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[], $5::integer[], $6::integer[], $7::integer[], $8::bigint[], $9::date[])
-              as new (experiment_id, phase, period, unit, clicks, conversions, successes, commission_minor, changed_on)
-         where (e.experiment_id, e.phase, e.period, e.unit) = (new.experiment_id, new.phase, new.period, new.unit)",
+         from unnest($1::uuid[], $2::integer[], $3::text[], $4::integer[], $5::integer[], $6::integer[], $7::bigint[], $8::date[])
+              as new (experiment_id, phase, unit, clicks, conversions, successes, commission_minor, changed_on)
+         where (e.experiment_id, e.phase, e.unit) = (new.experiment_id, new.phase, new.unit)",
         &columns.experiments,
         &columns.phases,
-        &columns.periods,
         &columns.units as &[&str],
         &clicks,
         &conversions,
@@ -212,9 +213,9 @@ pub(super) async fn save(work: &mut Work<'_>, exposures: BTreeMap<Key, Locked>) 
     .execute(work.connection())
     .await?;
     for (key, locked) in keys.into_iter().zip(locked) {
-        for (day, change) in locked.changes {
-            let Key { experiment_id, phase, period, .. } = key;
-            *work.experiment_sums(Place { experiment_id, phase, period, variant: locked.variant, day }) += change;
+        let (Key { experiment_id, phase, .. }, Locked { period, variant, changes, .. }) = (key, locked);
+        for (day, change) in changes {
+            *work.experiment_sums(Place { experiment_id, phase, period, variant, day }) += change;
         }
     }
     Ok(())
@@ -224,7 +225,6 @@ pub(super) async fn save(work: &mut Work<'_>, exposures: BTreeMap<Key, Locked>) 
 struct Columns<'k> {
     experiments: Vec<Uuid>,
     phases: Vec<i32>,
-    periods: Vec<i32>,
     units: Vec<&'k str>,
 }
 
@@ -233,7 +233,6 @@ impl<'k> Columns<'k> {
         Self {
             experiments: keys.iter().map(|key| key.experiment_id.0).collect(),
             phases: keys.iter().map(|key| key.phase).collect(),
-            periods: keys.iter().map(|key| key.period).collect(),
             units: keys.iter().map(|key| key.unit.as_str()).collect(),
         }
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     PartnerId,
     auth::Principal,
-    experiment::{self, Deal, Design, Edit, Eligibility, Experiment, ExperimentKind, Moves, Payload, Phase, Status, Step},
+    experiment::{self, Deal, Design, Edit, Eligibility, Experiment, Moves, Payload, Phase, Status, Step},
     live::LiveEvent,
 };
 use serde::{Deserialize, Serialize};
@@ -74,35 +74,71 @@ pub async fn preview_edit(engine: &Engine, who: &Principal, key: &str, design: &
     edited(engine, before, design)
 }
 
-/// Changes the design. A running test is edited in place only where nobody is assigned otherwise, or where more traffic joins; anything else
-/// opens a new phase, which deals everybody anew and has to be confirmed.
+/// Changes the design. Of a running test only names and end are edited in place, and more traffic joins; anything else opens a new phase,
+/// which deals everybody anew and has to be confirmed.
 ///
 /// # Errors
-/// [`Error::Invalid`] names what is wrong with the design, [`Error::Conflict`] for a test that is over, and for a new phase that was not
-/// confirmed; refuses who may not change tests.
+/// [`Error::Invalid`] names what is wrong with the design, [`Error::Conflict`] for a test that is over, for a new phase that was not
+/// confirmed and, if it runs, for another test that changes the same for the same units; refuses who may not change tests.
 pub async fn edit(engine: &Engine, who: &Principal, key: &str, design: Design, confirms_new_phase: bool) -> Result<Edited> {
+    change(engine, who, key, design, if confirms_new_phase { Consent::NewPhase } else { Consent::InPlace }).await
+}
+
+/// Changes the design as [`edit`] does, for somebody who has seen what that does to the test as `seen` names it ([`version`]): a new phase is
+/// confirmed by that, and what others changed meanwhile is not undone.
+///
+/// # Errors
+/// As [`edit`], and [`Error::Conflict`] if the test is not as it was seen.
+pub async fn edit_as_seen(engine: &Engine, who: &Principal, key: &str, design: Design, seen: &str) -> Result<Edited> {
+    change(engine, who, key, design, Consent::AsSeen(seen)).await
+}
+
+/// Names a test as it stands: another design or phase has another name.
+pub fn version(experiment: &Experiment) -> Result<String> {
+    let stands = json!([experiment.phase.as_ref().map(|phase| phase.number), store::as_json(&experiment.design)?]);
+    Ok(hex::encode(Sha256::digest(stands.to_string())))
+}
+
+/// What somebody who changes a test agrees to.
+#[derive(Clone, Copy)]
+enum Consent<'c> {
+    /// Nobody is dealt anew.
+    InPlace,
+    NewPhase,
+    /// Whatever it does to the test of this version.
+    AsSeen(&'c str),
+}
+
+async fn change(engine: &Engine, who: &Principal, key: &str, design: Design, consent: Consent<'_>) -> Result<Edited> {
     require_write(who)?;
     check(&design)?;
     let mut work = Work::begin(engine).await?;
-    let before = store::lock(work.connection(), key).await?;
+    let before = lock(&mut work, key).await?;
+    if let Consent::AsSeen(seen) = consent
+        && version(&before)? != seen
+    {
+        return Err(Error::Conflict(format!(
+            "somebody else has changed the test `{key}` meanwhile: look at what this edit does to it now"
+        )));
+    }
     let from = before.design.clone();
     let mut done = edited(engine, before, &design)?;
     match done.edit {
         None => {}
         Some(Edit::Description | Edit::MoreTraffic) => store::update_phase_design(work.connection(), &done.experiment).await?,
-        Some(Edit::NewPhase) if !confirms_new_phase => {
+        Some(Edit::NewPhase) if matches!(consent, Consent::InPlace) => {
             let moved = done.moves.map_or(0.0, |moves| (moves.moved * 100.0).round());
             return Err(Error::Conflict(format!(
                 "this edit opens a new phase, in which about {moved} % of the units see another variant: confirm it, or leave the test as it is"
             )));
         }
-        Some(Edit::NewPhase) => {
-            refuse_rivals(engine, &done.experiment).await?;
-            open_phase(engine, work.connection(), &mut done.experiment).await?;
-        }
+        Some(Edit::NewPhase) => open_phase(engine, work.connection(), &mut done.experiment).await?,
+    }
+    // A later end, too, may reach into another test's time.
+    if done.experiment.status == Status::Running {
+        refuse_rivals(&mut work, &done.experiment).await?;
     }
     store::save(work.connection(), &done.experiment).await?;
-    running::bump(work.connection()).await?;
     let detail =
         json!({ "before": from, "after": done.experiment.design, "phase": done.experiment.phase.as_ref().map(|phase| phase.number) });
     record(&mut work, who, "experiment.edited", &done.experiment, detail).await?;
@@ -138,7 +174,7 @@ fn edited(engine: &Engine, mut experiment: Experiment, design: &Design) -> Resul
 pub async fn step(engine: &Engine, who: &Principal, key: &str, step: Step) -> Result<Experiment> {
     require_write(who)?;
     let mut work = Work::begin(engine).await?;
-    let mut experiment = store::lock(work.connection(), key).await?;
+    let mut experiment = lock(&mut work, key).await?;
     let before = experiment.status;
     experiment.status = before.after(step).map_err(|wrong| Error::Conflict(wrong.to_string()))?;
     let now = engine.now();
@@ -146,16 +182,16 @@ pub async fn step(engine: &Engine, who: &Principal, key: &str, step: Step) -> Re
     match step {
         Step::Start => {
             check(&experiment.design)?;
-            if experiment.design.ends_at.is_some_and(|end| end <= now) {
+            if experiment.design.has_ended(now) {
                 return Err(Error::invalid("ends_at", "the end has passed already"));
             }
-            refuse_rivals(engine, &experiment).await?;
+            refuse_rivals(&mut work, &experiment).await?;
             open_phase(engine, work.connection(), &mut experiment).await?;
             // What was planned is on record before the first figure comes in.
             let design = store::as_json(&experiment.design)?;
             detail["design_sha256"] = json!(hex::encode(Sha256::digest(design.to_string())));
         }
-        Step::Resume => refuse_rivals(engine, &experiment).await?,
+        Step::Resume => refuse_rivals(&mut work, &experiment).await?,
         Step::Stop => {
             experiment.stopped_at = Some(now);
             store::end_phase(work.connection(), &experiment, now).await?;
@@ -163,7 +199,6 @@ pub async fn step(engine: &Engine, who: &Principal, key: &str, step: Step) -> Re
         Step::Pause | Step::Archive => {}
     }
     store::save(work.connection(), &experiment).await?;
-    running::bump(work.connection()).await?;
     let action = match step {
         Step::Start => "experiment.started",
         Step::Pause => "experiment.paused",
@@ -176,7 +211,8 @@ pub async fn step(engine: &Engine, who: &Principal, key: &str, step: Step) -> Re
     Ok(experiment)
 }
 
-/// Stops a test, if it still runs, and makes a variant's payload the default for the partners, sites and segments that the test was for. Shipping a variant that changes nothing keeps what is shown now.
+/// Stops a test, if it still runs, and makes a variant's payload the default for the partners, sites and segments that the test was for, in
+/// place of what it shipped before. Shipping a variant that changes nothing takes that back, and keeps what is shown without the test.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a variant that the test does not have, [`Error::Conflict`] for a draft or an archived test; refuses who may not
@@ -184,7 +220,7 @@ pub async fn step(engine: &Engine, who: &Principal, key: &str, step: Step) -> Re
 pub async fn ship(engine: &Engine, who: &Principal, key: &str, variant_key: &str) -> Result<Experiment> {
     require_write(who)?;
     let mut work = Work::begin(engine).await?;
-    let mut experiment = store::lock(work.connection(), key).await?;
+    let mut experiment = lock(&mut work, key).await?;
     let now = engine.now();
     match experiment.status {
         Status::Running | Status::Paused => {
@@ -199,13 +235,20 @@ pub async fn ship(engine: &Engine, who: &Principal, key: &str, variant_key: &str
     }
     let variant = experiment.design.variants.iter().find(|variant| variant.key == variant_key);
     let payload = variant.ok_or_else(|| Error::invalid("variant", format!("`{variant_key}` is no variant of `{key}`")))?.payload.clone();
-    for partner_id in concerned(&experiment.design) {
-        set_default(work.connection(), who, now, &experiment, partner_id, &payload).await?;
+    let takes_back = take_back(work.connection(), &experiment).await?;
+    if payload != Payload::Unchanged {
+        for partner_id in concerned(&experiment.design) {
+            set_default(work.connection(), who, now, &experiment, partner_id, &payload).await?;
+        }
     }
-    experiment.shipped_variant = Some(variant_key.to_owned());
+    let before = experiment.shipped_variant.replace(variant_key.to_owned());
     store::save(work.connection(), &experiment).await?;
-    running::bump(work.connection()).await?;
-    let detail = json!({ "variant": variant_key, "payload": payload, "partners": experiment.design.eligibility.partner_ids });
+    let detail = json!({
+        "variant": variant_key,
+        "payload": payload,
+        "partners": experiment.design.eligibility.partner_ids,
+        "taken_back": before.filter(|_| takes_back),
+    });
     record(&mut work, who, "experiment.shipped", &experiment, detail).await?;
     work.commit().await?;
     Ok(experiment)
@@ -217,6 +260,12 @@ fn concerned(design: &Design) -> Vec<&str> {
     if partner_ids.is_empty() { vec![""] } else { partner_ids.iter().map(PartnerId::as_str).collect() }
 }
 
+/// Removes the defaults that this test has set; tells whether there were any. What they outweighed counts again.
+async fn take_back(connection: &mut PgConnection, experiment: &Experiment) -> Result<bool> {
+    let removed = sqlx::query!("delete from recommendation_defaults where experiment_id = $1", experiment.experiment_id.0);
+    Ok(removed.execute(connection).await?.rows_affected() > 0)
+}
+
 async fn set_default(
     connection: &mut PgConnection,
     who: &Principal,
@@ -225,17 +274,10 @@ async fn set_default(
     partner_id: &str,
     payload: &Payload,
 ) -> Result<()> {
-    let kind: ExperimentKind = experiment.design.kind;
-    if *payload == Payload::Unchanged {
-        return Ok(());
-    }
     sqlx::query!(
         "insert into recommendation_defaults (kind, partner_id, scope, payload, experiment_id, shipped_at, shipped_by)
-         values ($1, $2, $3, $4, $5, $6, $7)
-         on conflict (kind, partner_id, scope) do update
-         set payload = excluded.payload, experiment_id = excluded.experiment_id, shipped_at = excluded.shipped_at,
-             shipped_by = excluded.shipped_by",
-        kind.as_str(),
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        experiment.design.kind.as_str(),
         partner_id,
         serde_json::to_value(Eligibility { partner_ids: BTreeSet::new(), ..experiment.design.eligibility.clone() })?,
         serde_json::to_value(payload)?,
@@ -268,14 +310,32 @@ fn next_phase(engine: &Engine, experiment: &Experiment) -> Phase {
     }
 }
 
-/// Two tests that change the same for the same units would disturb each other, and only one could be shown.
-async fn refuse_rivals(engine: &Engine, experiment: &Experiment) -> Result<()> {
-    // Read anew: what this process holds may be older than another one's start.
-    let running = running::reload(engine, 0).await?;
-    match running.rivals(experiment).next() {
+/// Locks a test, and says that something changes. Whoever else changes a test waits until the work ends, so that it then sees what this one
+/// did: of two rivals that start at once, the later one is refused.
+async fn lock(work: &mut Work<'_>, key: &str) -> Result<Experiment> {
+    let experiment = store::lock(work.connection(), key).await?;
+    running::bump(work.connection()).await?;
+    Ok(experiment)
+}
+
+/// Two tests that change the same for the same units would disturb each other, and only one could be shown. One whose end has passed changes
+/// nothing any more.
+async fn refuse_rivals(work: &mut Work<'_>, experiment: &Experiment) -> Result<()> {
+    let now = work.now();
+    if experiment.design.has_ended(now) {
+        return Ok(());
+    }
+    let others = store::load_running(work.connection()).await?;
+    let is_rival = |other: &Experiment| {
+        other.experiment_id != experiment.experiment_id
+            && other.status == Status::Running
+            && !other.design.has_ended(now)
+            && experiment.design.collides(&other.design)
+    };
+    match others.into_iter().find(is_rival) {
         None => Ok(()),
         Some(rival) => Err(Error::Conflict(format!(
-            "the test `{}` already changes the same ({}) for the same units: stop it, or put both into disjoint parts of one exclusion group",
+            "the test `{}` already changes the same ({}) for the same units: stop it, or deal both by the same unit, in disjoint parts of one exclusion group",
             rival.key,
             rival.design.kind.as_str()
         ))),

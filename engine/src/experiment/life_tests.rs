@@ -121,12 +121,15 @@ async fn the_window_opens_and_closes_by_the_clock(db: PgPool) {
     let now = engine.now();
     let before = button(&ask(&engine, site_id, Some(VISITOR)).await, "supabase").to_owned();
     started(&engine, Design { starts_at: Some(now + hour), ends_at: Some(now + hour * 2), ..design("supabase") }).await;
-    let mut seen = Vec::new();
+    let (mut seen, mut keeps_visitor) = (Vec::new(), Vec::new());
     for _ in 0..3 {
-        seen.push(button(&ask(&engine, site_id, Some(VISITOR)).await, "supabase") == before);
+        let answer = ask(&engine, site_id, Some(VISITOR)).await;
+        seen.push(button(&answer, "supabase") == before);
+        keeps_visitor.push(answer.keeps_visitor);
         engine.clock.advance(hour);
     }
     assert_eq!(seen, [true, false, true]);
+    assert_eq!(keeps_visitor, [true, true, false], "nobody needs the id once the test is over");
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
@@ -137,6 +140,7 @@ async fn a_look_at_a_variant_is_part_of_no_test(db: PgPool) {
         visitor: Some(VISITOR.to_owned()),
         preview: vec![Forced { experiment: created.key.clone(), variant: variant.to_owned() }],
         may_read,
+        ..Asker::default()
     };
     let answer = for_site(&engine, site_id, &look(true, "short")).await.unwrap();
     assert_eq!((button(&answer, "supabase"), logged(&engine, &answer).await.1), ("Go", None));
@@ -167,7 +171,7 @@ async fn what_is_shipped_is_the_default_of_the_next_recommendation(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
-async fn what_was_tried_on_one_site_is_shipped_on_that_site_alone(db: PgPool) {
+async fn what_was_tried_on_one_site_is_shipped_on_that_site_alone_until_a_later_decision_for_all(db: PgPool) {
     let (engine, site_id) = fixture(db).await;
     let manifest = r#"{"dependencies":{"next":"15","@prisma/client":"6"},"scripts":{"start":"next start"}}"#;
     let files = [SourceFile { path: "package.json".into(), size: manifest.len() as u64, content: Some(manifest.into()) }];
@@ -181,13 +185,50 @@ async fn what_was_tried_on_one_site_is_shipped_on_that_site_alone(db: PgPool) {
     assert_eq!(button(&ask(&engine, site_id, None).await, "supabase"), "Go");
     assert_ne!(button(&ask(&engine, elsewhere, None).await, "supabase"), "Go");
 
-    // What is shipped for all later leaves what was found for that site.
+    // What is shipped for all later counts for that site too, until it is taken back.
     let mut wide = Design { name: "For all".into(), ..design("supabase") };
+    wide.variants[0].payload = domain::experiment::Payload::Unchanged;
     wide.variants[1].payload = domain::experiment::Payload::Cta { text: "Begin".into() };
     let key = started(&engine, wide).await.key;
     ship(&engine, &WHO, &key, "short").await.unwrap();
-    assert_eq!(button(&ask(&engine, site_id, None).await, "supabase"), "Go");
+    assert_eq!(button(&ask(&engine, site_id, None).await, "supabase"), "Begin");
     assert_eq!(button(&ask(&engine, elsewhere, None).await, "supabase"), "Begin");
+    ship(&engine, &WHO, &key, "control").await.unwrap();
+    assert_eq!(button(&ask(&engine, site_id, None).await, "supabase"), "Go");
+    assert_ne!(button(&ask(&engine, elsewhere, None).await, "supabase"), "Begin");
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_decision_for_one_partner_gives_way_to_a_later_one_for_all(db: PgPool) {
+    let (engine, site_id) = fixture(db).await;
+    let key = started(&engine, design("supabase")).await.key;
+    ship(&engine, &WHO, &key, "short").await.unwrap();
+    let mut wide = Design { name: "For all".into(), ..design("supabase") };
+    wide.eligibility.partner_ids.clear();
+    wide.variants[1].payload = domain::experiment::Payload::Cta { text: "Begin".into() };
+    let key = started(&engine, wide).await.key;
+    ship(&engine, &WHO, &key, "short").await.unwrap();
+    let answer = ask(&engine, site_id, None).await;
+    assert_eq!((button(&answer, "supabase"), button(&answer, "railway")), ("Begin", "Begin"));
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn shipping_what_changes_nothing_takes_back_what_the_test_shipped(db: PgPool) {
+    let (engine, site_id) = fixture(db.clone()).await;
+    let before = button(&ask(&engine, site_id, None).await, "supabase").to_owned();
+    let mut unchanged = design("supabase");
+    unchanged.variants[0].payload = domain::experiment::Payload::Unchanged;
+    let key = started(&engine, unchanged).await.key;
+    for (variant, text) in [("control", before.as_str()), ("short", "Go"), ("control", before.as_str())] {
+        ship(&engine, &WHO, &key, variant).await.unwrap();
+        assert_eq!(button(&ask(&engine, site_id, None).await, "supabase"), text, "{variant}");
+    }
+    let taken_back: Vec<Option<String>> =
+        sqlx::query_scalar("select detail ->> 'taken_back' from audit_entries where action = 'experiment.shipped' order by audit_entry_id")
+            .fetch_all(&db)
+            .await
+            .unwrap();
+    assert_eq!(taken_back, [None, None, Some("short".to_owned())]);
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
@@ -228,6 +269,49 @@ async fn two_tests_never_change_the_same_for_the_same_units(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn of_two_rivals_that_start_at_once_one_is_refused(db: PgPool) {
+    let (engine, _) = fixture(db.clone()).await;
+    let other = testing::engine(db);
+    for round in 0..5 {
+        let create = |name| create(&engine, &WHO, None, Design { name: format!("{name} {round}"), ..design("supabase") });
+        let (one, two) = (create("One").await.unwrap().key, create("Two").await.unwrap().key);
+        let (first, second) = tokio::join!(step(&engine, &WHO, &one, Step::Start), step(&other, &WHO, &two, Step::Start));
+        assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+        let winner = if first.is_ok() { one } else { two };
+        step(&engine, &WHO, &winner, Step::Stop).await.unwrap();
+    }
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn an_end_does_not_move_into_the_time_of_another_test(db: PgPool) {
+    let (engine, _) = fixture(db).await;
+    let (hour, now) = (chrono::Duration::hours(1), engine.now());
+    let first = Design { ends_at: Some(now + hour), ..design("supabase") };
+    let key = started(&engine, first.clone()).await.key;
+    started(&engine, Design { name: "Next".into(), starts_at: Some(now + hour), ..design("supabase") }).await;
+
+    let longer = Design { ends_at: Some(now + hour * 2), ..first.clone() };
+    let refused = edit(&engine, &WHO, &key, longer.clone(), false).await.unwrap_err();
+    assert!(matches!(&refused, Error::Conflict(reason) if reason.contains("`next`")), "{refused}");
+    engine.clock.advance(hour * 3);
+    let refused = edit(&engine, &WHO, &key, Design { ends_at: None, ..longer }, false).await.unwrap_err();
+    assert!(matches!(refused, Error::Conflict(_)), "{refused}");
+    let renamed = Design { name: "Another name".into(), ..first };
+    assert_eq!(edit(&engine, &WHO, &key, renamed, false).await.unwrap().edit, Some(Edit::Description), "it is over, and disturbs nobody");
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_test_whose_end_has_passed_is_in_nobodys_way(db: PgPool) {
+    let (engine, _) = fixture(db).await;
+    let hour = chrono::Duration::hours(1);
+    started(&engine, Design { ends_at: Some(engine.now() + hour), ..design("supabase") }).await;
+    let next = create(&engine, &WHO, None, Design { name: "Next".into(), ..design("supabase") }).await.unwrap().key;
+    assert!(matches!(step(&engine, &WHO, &next, Step::Start).await, Err(Error::Conflict(_))));
+    engine.clock.advance(hour);
+    step(&engine, &WHO, &next, Step::Start).await.unwrap();
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_running_test_changes_only_by_a_new_phase(db: PgPool) {
     let (engine, _) = fixture(db).await;
     let half = Design { traffic_allocation: 0.5, ..design("supabase") };
@@ -239,6 +323,11 @@ async fn a_running_test_changes_only_by_a_new_phase(db: PgPool) {
     let more = Design { traffic_allocation: 1.0, ..renamed };
     let done = edit(&engine, &WHO, &key, more.clone(), false).await.unwrap();
     assert_eq!((done.edit, done.experiment.phase.unwrap().number), (Some(Edit::MoreTraffic), 1));
+
+    let mut judged_otherwise = more.clone();
+    judged_otherwise.plan.planned_units = 300;
+    let refused = edit(&engine, &WHO, &key, judged_otherwise, false).await.unwrap_err();
+    assert!(matches!(&refused, Error::Conflict(reason) if reason.contains("new phase")), "{refused}");
 
     let mut other_text = more;
     other_text.variants[1].payload = domain::experiment::Payload::Cta { text: "Start".into() };
@@ -281,4 +370,25 @@ async fn each_test_says_why(db: PgPool) {
     assert_eq!(reason(None).await, Reason::NoUnit);
     step(&engine, &WHO, &key, Step::Pause).await.unwrap();
     assert_eq!(reason(Some(VISITOR)).await, Reason::Paused);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn an_edit_of_what_was_seen_undoes_nothing_that_came_meanwhile(db: PgPool) {
+    let (engine, _) = fixture(db).await;
+    let some = |traffic: f64| Design { traffic_allocation: traffic, ..design("supabase") };
+    let seen = started(&engine, some(0.5)).await;
+    let key = seen.key.as_str();
+    let seen_by_a = version(&seen).unwrap();
+    assert_eq!(preview_edit(&engine, &WHO, key, &some(0.8)).await.unwrap().edit, Some(Edit::MoreTraffic), "nobody moves");
+    // Against what B did, the same edit would deal everybody anew.
+    let after_b = edit_as_seen(&engine, &WHO, key, some(1.0), &seen_by_a).await.unwrap().experiment;
+    let refused = edit_as_seen(&engine, &WHO, key, some(0.8), &seen_by_a).await.unwrap_err();
+    assert!(matches!(&refused, Error::Conflict(reason) if reason.contains("meanwhile")), "{refused}");
+    let stands = find(&engine, &WHO, key).await.unwrap();
+    assert_eq!((stands.phase.as_ref().map(|phase| phase.number), stands.design.traffic_allocation), (Some(1), 1.0));
+
+    let confirmed = edit_as_seen(&engine, &WHO, key, some(0.8), &version(&after_b).unwrap()).await.unwrap();
+    assert_eq!((confirmed.edit, confirmed.experiment.phase.map(|phase| phase.number)), (Some(Edit::NewPhase), Some(2)));
+    let stale = version(&after_b).unwrap();
+    assert!(matches!(edit_as_seen(&engine, &WHO, key, some(1.0), &stale).await, Err(Error::Conflict(_))), "another phase is another test");
 }

@@ -1,6 +1,6 @@
 //! Results, from the sums by day: what they cost does not depend on how many units there are.
 //!
-//! The primary metric is looked at for the evening of each day, in order. So a p-value that was small enough once stays so, and the day on
+//! The primary metric is looked at for the evening of every day, in order. So evidence that was strong enough once stays so, and the day on
 //! which the arms stopped having the units that their weights promise is known, without anything being kept.
 
 use std::collections::BTreeMap;
@@ -11,8 +11,8 @@ use domain::{
     experiment::{
         DayLift, DayResult, Design, Experiment, Metric, MetricResult, PhaseSpan, Planner, Results, Status, VariantTotals, Weights,
         statistics::{
-            self, Analysis, Arm, ArmStatistics, Baseline, CovariateSums, GuardrailQuestion, MetricKind, Question, Sizing, WeightPeriod,
-            analyse,
+            self, Analysis, Arm, ArmStatistics, Baseline, CovariateSums, Evidence, GuardrailQuestion, MetricKind, Question, Sizing,
+            WeightPeriod, analyse,
         },
     },
 };
@@ -25,8 +25,9 @@ use crate::{Engine, Error, Result};
 /// Whole days that the pace is taken from.
 const PACE_DAYS: i64 = 7;
 
-/// Evenings of a phase that are looked at: a look costs about a millisecond. A longer phase has them evenly spaced, the last one among them.
-const LOOKS_MAX: usize = 90;
+/// Evenings of a phase whose figures are shown: those of one cost about a millisecond. A longer phase has them evenly spaced, the last one among
+/// them; what a verdict goes by is looked at on the others too.
+const SHOWN_MAX: usize = 90;
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -254,7 +255,9 @@ impl Measured {
         let evenings = self.evenings(now);
         let last = evenings.last().ok_or_else(no_look)?;
         let span = self.phases.iter().find(|span| span.phase == self.phase);
-        let is_over = matches!(experiment.status, Status::Stopped | Status::Archived) || span.is_some_and(|span| span.ended_at.is_some());
+        let is_over = matches!(experiment.status, Status::Stopped | Status::Archived)
+            || span.is_some_and(|span| span.ended_at.is_some())
+            || self.design.has_ended(now);
         let primary = self.looks(&evenings, is_over)?;
         let secondary = Metric::ALL.into_iter().filter(|metric| *metric != self.design.primary_metric);
         let secondary = secondary.map(|metric| {
@@ -285,7 +288,7 @@ impl Measured {
             at: now,
             currency: self.design.currency,
             variants: variants.collect(),
-            planner: self.planner(&analysis, current.clone(), now)?,
+            planner: self.planner(&analysis, current.clone(), now),
             primary: MetricResult { metric: self.design.primary_metric, analysis },
             secondary,
             days,
@@ -327,33 +330,26 @@ impl Measured {
         units.iter().map(|(period, units)| WeightPeriod { weights: weights_of(*period), units: units.clone() }).collect()
     }
 
-    /// An analysis of the primary metric for each evening that is looked at. What earlier ones found goes into later ones.
+    /// An analysis of the primary metric for each evening that is shown. What any earlier one found goes into later ones, shown or not: else a
+    /// verdict would hang on which evenings are.
     fn looks(&self, evenings: &[Evening], is_over: bool) -> Result<Vec<Option<Analysis>>> {
-        let step = evenings.len().div_ceil(LOOKS_MAX);
+        let step = evenings.len().div_ceil(SHOWN_MAX);
         let mut looks: Vec<Option<Analysis>> = Vec::with_capacity(evenings.len());
+        let mut evidence: Vec<Option<Evidence>> = vec![None; self.design.variants.len()];
         let mut mismatch_since = None;
         for (index, evening) in evenings.iter().enumerate() {
-            let is_last = index + 1 == evenings.len();
-            if !(evenings.len() - 1 - index).is_multiple_of(step) {
-                looks.push(None);
-                continue;
-            }
+            let evenings_left = evenings.len() - 1 - index;
             let mut question = self.question(self.design.primary_metric, evening);
-            question.is_over = is_over && is_last;
+            question.is_over = is_over && evenings_left == 0;
             question.mismatch_since = mismatch_since;
-            for arm in &mut question.arms {
-                let before = looks
-                    .iter()
-                    .flatten()
-                    .next_back()
-                    .and_then(|look| look.comparisons.iter().find(|comparison| comparison.variant == arm.key));
-                arm.smallest_p_before = before.map(|comparison| comparison.smallest_p);
-            }
-            let analysis = analyse(&question).map_err(Error::internal)?;
-            if analysis.srm.is_alarm {
+            question.arms.iter_mut().zip(&evidence).for_each(|(arm, before)| arm.evidence_before = *before);
+            let is_shown = evenings_left.is_multiple_of(step);
+            looks.push(is_shown.then(|| analyse(&question)).transpose().map_err(Error::internal)?);
+            let found = statistics::look(&question).map_err(Error::internal)?;
+            if found.srm.is_alarm {
                 mismatch_since = mismatch_since.or(Some(evening.day.and_time(NaiveTime::MIN).and_utc()));
             }
-            looks.push(Some(analysis));
+            evidence = found.evidence;
         }
         Ok(looks)
     }
@@ -365,12 +361,13 @@ impl Measured {
         let arm = |(variant, totals): (&domain::experiment::Variant, &Totals)| Arm {
             key: variant.key.clone(),
             statistics: totals.of(metric, with_covariate),
-            smallest_p_before: None,
+            evidence_before: None,
         };
         let arms: Vec<Arm> = self.design.variants.iter().zip(&evening.totals).map(arm).collect();
         let named = arms.iter().map(|arm| (arm.key.clone(), arm.statistics)).collect();
         let mut question = Question::new(MetricKind::from(metric), named, self.design.weights(), self.design.plan);
         question.periods.clone_from(&evening.periods);
+        question.currency = (metric == Metric::CommissionPerUnit).then_some(self.design.currency);
         if metric == self.design.primary_metric {
             let guardrail = |guardrail: &domain::experiment::Guardrail| GuardrailQuestion {
                 metric: guardrail.metric.as_str().to_owned(),
@@ -403,7 +400,7 @@ impl Measured {
         }
     }
 
-    fn planner(&self, analysis: &Analysis, weights: Vec<f64>, now: DateTime<Utc>) -> Result<Planner> {
+    fn planner(&self, analysis: &Analysis, weights: Vec<f64>, now: DateTime<Utc>) -> Planner {
         let plan = self.design.plan;
         let units = analysis.units;
         let units_per_day = self.units_per_day(now);
@@ -425,15 +422,13 @@ impl Measured {
         };
         if let Some(baseline) = planner.baseline {
             let sizing = Sizing { baseline, alpha: plan.alpha, power: plan.power, weights, reading: Default::default() };
-            let detectable = |units: u64| {
-                let lift = statistics::detectable_lift(&sizing, units.to_f64().unwrap_or(f64::MAX));
-                lift.map_err(Error::internal)
-            };
+            // Nothing can be planned with a weight of 0, which a bandit may have had; the results are there all the same.
+            let detectable = |units: u64| statistics::detectable_lift(&sizing, units.to_f64().unwrap_or(f64::MAX)).ok().flatten();
             planner.needed_units = statistics::sample_size(&sizing, plan.minimum_detectable_lift).ok().map(|size| size.total);
-            planner.detectable_lift = detectable(plan.planned_units)?;
-            planner.detectable_lift_by_end = by_end.filter(|units| *units > 0).map(detectable).transpose()?.flatten();
+            planner.detectable_lift = detectable(plan.planned_units);
+            planner.detectable_lift_by_end = by_end.filter(|units| *units > 0).and_then(detectable);
         }
-        Ok(planner)
+        planner
     }
 
     /// Exposures a day, over the last whole days; on the first day, what there is of it.

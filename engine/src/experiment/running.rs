@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use domain::{
     PartnerId, SiteId,
     analysis::ProjectKind,
-    experiment::{Eligibility, Evaluator, Experiment, ExperimentKind, Holdout, Payload, Status, UnitKind},
+    experiment::{Eligibility, Evaluator, Experiment, ExperimentKind, Holdout, Payload, UnitKind},
 };
 use sqlx::PgConnection;
 use tokio::sync::RwLock;
@@ -85,11 +86,15 @@ async fn read(engine: &Engine) -> Result<Running> {
 }
 
 async fn defaults(connection: &mut PgConnection) -> Result<Vec<Default>> {
-    // What is said of all comes first, so that what is said of some, or later, outweighs it.
+    // The newest of each place; the latest comes last, so that of those that apply it outweighs the others, however narrow they are.
     let rows = sqlx::query!(
         r#"select kind, partner_id, scope, payload
-           from recommendation_defaults
-           order by partner_id <> '', scope <> '{"partner_ids": [], "site_ids": [], "segments": []}'::jsonb, shipped_at"#,
+           from (
+               select distinct on (kind, partner_id, scope) *
+               from recommendation_defaults
+               order by kind, partner_id, scope, shipped_at desc, experiment_id desc
+           ) as latest
+           order by shipped_at, experiment_id"#,
     )
     .fetch_all(connection)
     .await?;
@@ -106,7 +111,8 @@ async fn defaults(connection: &mut PgConnection) -> Result<Vec<Default>> {
         .collect()
 }
 
-/// Says that something about assignment or defaults has changed; it counts from the commit of the transaction.
+/// Says that something about assignment or defaults has changed; it counts from the commit of the transaction. Until then whoever else
+/// changes something waits here.
 pub(super) async fn bump(connection: &mut PgConnection) -> Result<()> {
     sqlx::query!("update experiment_revision set revision = revision + 1").execute(connection).await?;
     Ok(())
@@ -118,21 +124,14 @@ impl Running {
         self.tests.iter().find(|test| test.experiment.key == key)
     }
 
-    /// Whether a test runs on this site that deals by visitor, so that its visitors need an id that stays.
-    pub fn deals_by_visitor(&self, site_id: SiteId) -> bool {
+    /// Whether a test on this site deals by visitor and has not ended, so that its visitors need an id that stays. So they do while it is
+    /// paused: with another id, who comes back after the pause would be dealt anew, and counted twice.
+    pub fn deals_by_visitor(&self, site_id: SiteId, now: DateTime<Utc>) -> bool {
         self.tests.iter().map(|test| &test.experiment).any(|experiment| {
             let sites = &experiment.design.eligibility.site_ids;
-            experiment.status == Status::Running
+            !experiment.design.has_ended(now)
                 && experiment.design.unit == UnitKind::Visitor
                 && (sites.is_empty() || sites.contains(&site_id))
-        })
-    }
-
-    /// Those that run, other than `except`, and change the same for some units as `experiment` would.
-    pub(super) fn rivals<'r>(&'r self, experiment: &'r Experiment) -> impl Iterator<Item = &'r Experiment> {
-        let others = self.tests.iter().map(|test| &test.experiment);
-        others.filter(|other| {
-            other.experiment_id != experiment.experiment_id && other.status == Status::Running && experiment.design.collides(&other.design)
         })
     }
 }

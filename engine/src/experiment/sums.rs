@@ -15,6 +15,7 @@ use crate::Result;
 pub struct Place {
     pub experiment_id: ExperimentId,
     pub phase: i32,
+    /// In which its units were first exposed.
     pub period: i32,
     pub variant: i16,
     /// On which the change happened.

@@ -15,6 +15,8 @@ pub struct Asker {
     pub visitor: Option<String>,
     /// Variants to be shown instead of what is assigned. Such an answer is part of no test.
     pub preview: Vec<Forced>,
+    /// The page lays the offers out by itself, whatever the answer says, so that a test of the layout would change nothing there.
+    pub fixed_layout: bool,
     /// Whether tests may be looked at that visitors do not see yet, or not any more.
     pub may_read: bool,
 }
@@ -50,6 +52,18 @@ impl Asker {
             return Err(Error::invalid("visitor", "must be 16 to 64 letters, digits, - or _"));
         }
         Ok(text.to_owned())
+    }
+
+    /// Reads how far the page leaves the layout to the answer: `fixed` or, if it does, nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another word.
+    pub fn fixed_layout(text: &str) -> Result<bool, Error> {
+        match text {
+            "fixed" => Ok(true),
+            "" => Ok(false),
+            other => Err(Error::invalid("layout", format!("`{other}` must be `fixed`, or be left out"))),
+        }
     }
 
     /// Reads `test:variant,test:variant`; an empty text is none.

@@ -2,13 +2,17 @@
 
 use domain::{
     PartnerId, SiteId,
-    experiment::{Experiment, ExperimentKind, Payload, Status, Subject, UnitKind, WidgetLayout, assign_all},
+    experiment::{Design, Experiment, ExperimentKind, Payload, Status, Subject, UnitKind, WidgetLayout, assign_all},
     partner::IntegrationKind,
     recommendation::{Offer, Settings, ShownVariant},
 };
 use serde_json::Value;
 
-use super::{Analysed, Asker, partners, ranked};
+use super::{
+    Analysed, Asker, Offered,
+    offered::{concerned, is_in_vain, offered},
+    ranked,
+};
 use crate::{
     Engine, Error, Result,
     experiment::{self, Running, Shown},
@@ -59,7 +63,7 @@ impl Tailored {
 /// # Errors
 /// [`Error::Invalid`] for a preview of a test or variant that there is not.
 pub(super) async fn tailor(engine: &Engine, running: &Running, site_id: SiteId, site: &Analysed, asker: &Asker) -> Result<Tailored> {
-    let offered = offered(engine, site).await?;
+    let offered = offered(engine, Some(&site.links)).await?;
     let previewed;
     let chosen = if asker.preview.is_empty() {
         assigned(engine, running, site_id, site, asker, &offered)
@@ -104,17 +108,7 @@ pub(super) async fn tailor(engine: &Engine, running: &Running, site_id: SiteId, 
         experiment: chosen.experiment.key.clone(),
         variant: chosen.experiment.design.variants[chosen.index].key.clone(),
     });
-    Ok(Tailored { offers, layout, variants: variants.collect(), shown, keeps_visitor: running.deals_by_visitor(site_id) })
-}
-
-/// The partners that the site can be offered, with the ways that lead to each.
-async fn offered(engine: &Engine, site: &Analysed) -> Result<Vec<(PartnerId, Vec<IntegrationKind>)>> {
-    let partners = partners(engine).await?;
-    let linked =
-        partners.iter().filter(|(partner, _)| partner.active && site.links.iter().any(|link| link.partner_id == partner.partner_id));
-    Ok(linked
-        .map(|(partner, _)| (partner.partner_id.clone(), partner.integration_methods.iter().map(|method| method.kind).collect()))
-        .collect())
+    Ok(Tailored { offers, layout, variants: variants.collect(), shown, keeps_visitor: running.deals_by_visitor(site_id, engine.now()) })
 }
 
 fn assigned<'r>(
@@ -123,21 +117,23 @@ fn assigned<'r>(
     site_id: SiteId,
     site: &Analysed,
     asker: &Asker,
-    offered: &[(PartnerId, Vec<IntegrationKind>)],
+    offered: &[Offered],
 ) -> Vec<Chosen<'r>> {
     let partner_ids: Vec<PartnerId> = offered.iter().map(|(partner_id, _)| partner_id.clone()).collect();
     let subject = Subject { visitor: asker.visitor.as_deref(), site_id, partners: Some(&partner_ids), segment: Some(site.analysis.kind) };
     let now = engine.now();
     let assignments = assign_all(running.tests.iter().map(|test| &test.evaluator), &subject, &running.holdout, now);
-    let chosen = running.tests.iter().zip(assignments).filter_map(|(test, assignment)| {
+    // What would change nothing here, whatever its variant, has no part in the answer.
+    let is_in_vain = |design: &Design| is_in_vain(design, offered) || asker.fixed_layout && design.kind == ExperimentKind::WidgetLayout;
+    let shown = running.tests.iter().zip(assignments).filter(|(test, _)| !is_in_vain(&test.experiment.design));
+    let chosen = shown.filter_map(|(test, assignment)| {
         let unit = match test.experiment.design.unit {
             UnitKind::Visitor => asker.visitor.clone()?,
             UnitKind::Site => site_id.to_string(),
         };
         Some(choose(&test.experiment, assignment.variant?, Some(unit), offered))
     });
-    // A test of offers that are not there would change nothing, whatever its variant.
-    chosen.filter(|chosen| !chosen.experiment.design.kind.is_of_offers() || !chosen.partner_ids.is_empty()).collect()
+    chosen.collect()
 }
 
 /// Reads the tests that are to be looked at. Visitors see those that run, people of ours all.
@@ -160,22 +156,11 @@ async fn previews(engine: &Engine, asker: &Asker) -> Result<Vec<(Experiment, usi
     Ok(previews)
 }
 
-fn choose<'e>(experiment: &'e Experiment, index: usize, unit: Option<String>, offered: &[(PartnerId, Vec<IntegrationKind>)]) -> Chosen<'e> {
-    let design = &experiment.design;
-    let named = &design.eligibility.partner_ids;
-    // Whatever the variant: an offer that only some variants can change would expose only their units.
-    let ways_of_all = design.variants.iter().filter_map(|variant| match variant.payload {
-        Payload::IntegrationMethod { method } => Some(method),
-        _ => None,
-    });
-    let ways_of_all: Vec<IntegrationKind> = ways_of_all.collect();
-    let concerned = offered.iter().filter(|(partner_id, ways)| {
-        design.kind.is_of_offers() && (named.is_empty() || named.contains(partner_id)) && ways_of_all.iter().all(|way| ways.contains(way))
-    });
-    Chosen { experiment, index, partner_ids: concerned.map(|(partner_id, _)| partner_id.clone()).collect(), unit }
+fn choose<'e>(experiment: &'e Experiment, index: usize, unit: Option<String>, offered: &[Offered]) -> Chosen<'e> {
+    Chosen { experiment, index, partner_ids: concerned(&experiment.design, offered), unit }
 }
 
-fn apply(tailored: &mut TailoredOffer, payload: &Payload, offered: &[(PartnerId, Vec<IntegrationKind>)]) {
+fn apply(tailored: &mut TailoredOffer, payload: &Payload, offered: &[Offered]) {
     let offer = &mut tailored.offer;
     match payload {
         Payload::Positioning { text } => offer.positioning = text.replace("{partner}", &offer.display_name),

@@ -9,6 +9,8 @@ use sqlx::PgPool;
 use super::*;
 use crate::testing;
 
+mod experiments;
+
 async fn fixture(db: PgPool) -> (Engine, Site) {
     let engine = testing::engine(db);
     partner::import_files(&engine, &Path::new(env!("CARGO_MANIFEST_DIR")).join("../partners")).await.unwrap();

@@ -44,6 +44,7 @@ struct Answer {
 pub struct Asked {
     visitor: Option<String>,
     p4s_variant: Option<String>,
+    layout: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -95,6 +96,7 @@ pub async fn list(
     let asker = Asker {
         visitor: visitor.as_deref().map(Asker::visitor).transpose()?,
         preview: Asker::previews(asked.p4s_variant.as_deref().unwrap_or_default())?,
+        fixed_layout: Asker::fixed_layout(asked.layout.as_deref().unwrap_or_default())?,
         may_read: who.may_read(),
     };
     let found = recommendation::for_site(&engine, site_id, &asker).await?;

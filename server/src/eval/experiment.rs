@@ -47,13 +47,15 @@ struct Arm {
     sum_squares: Option<Number>,
 }
 
-/// Normal, on the lift; one of `sd` and `variance`.
+/// Normal, on the lift; one of `sd` and `variance`. With gbstats' names too, where an improper prior says nothing.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Prior {
     mean: f64,
+    #[serde(alias = "stddev")]
     sd: Option<f64>,
     variance: Option<f64>,
+    proper: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -215,7 +217,7 @@ fn question(row: &Row) -> Result<Question, Refused> {
         Metric::Mean => MetricKind::Mean,
     };
     let plan = Plan { planned_units: planned_n, alpha: row.alpha.unwrap_or(Plan::default().alpha), ..Plan::default() };
-    let prior = row.prior.as_ref().map(read_prior).transpose()?;
+    let prior = row.prior.as_ref().filter(|prior| prior.proper != Some(false)).map(read_prior).transpose()?;
     Ok(Question { prior, tuned_units: Some(planned_n as f64), ..Question::new(kind, arms, weights, plan) })
 }
 
@@ -336,6 +338,21 @@ mod tests {
         let prior = with("prior", json!({ "mean": 0, "sd": 0.1 }));
         assert_ne!(prior["comparisons"][0]["chance_to_win"], plain["comparisons"][0]["chance_to_win"]);
         assert_eq!(prior["comparisons"][0]["p"], plain["comparisons"][0]["p"]);
+    }
+
+    #[test]
+    fn a_prior_may_have_the_names_of_gbstats() {
+        let with = |name: &str, prior: Value| {
+            let mut row = good();
+            row["prior"] = prior;
+            answers(&format!("experiment-prior-{name}"), &row.to_string()).remove(0)
+        };
+        let ours = with("ours", json!({ "mean": 0, "sd": 0.1 }));
+        assert_eq!(with("theirs", json!({ "mean": 0, "stddev": 0.1, "proper": true })), ours);
+        assert_eq!(
+            with("improper", json!({ "mean": 0, "stddev": 0.1, "proper": false })),
+            answers("experiment-no-prior", &good().to_string())[0]
+        );
     }
 
     #[test]

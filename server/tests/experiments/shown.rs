@@ -143,3 +143,40 @@ async fn tests_of_many(api: &Client, site_id: SiteId) -> (bool, bool) {
     }
     has
 }
+
+#[test]
+fn a_place_that_has_its_own_layout_is_in_no_test_of_it() {
+    with_place("experiments-layout", async |place, engine| {
+        let (_server, api) = serve(place, engine).await;
+        let site_id = add_site(engine).await;
+        let visitor = Client::anonymous(&api.address());
+        let variant = |key: &str, payload| json!({ "key": key, "name": key, "weight": 0.5, "payload": payload });
+        api.start(&json!({
+            "key": "layout",
+            "name": "Layout",
+            "kind": "widget_layout",
+            "unit": "site",
+            "variants": [
+                variant("cards", json!({ "type": "widget_layout", "layout": "cards" })),
+                variant("compact", json!({ "type": "widget_layout", "layout": "compact" })),
+            ],
+            "primaryMetric": "click_rate",
+            "currency": "USD",
+        }))
+        .await;
+
+        let browser = [("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")];
+        let frame = visitor.send("GET", &format!("/embed/{site_id}"), &browser, None).await;
+        assert!(frame.status == 200 && count(engine, "select count(*) from impressions").await > 0, "{frame:?}");
+        let fixed = visitor.offers(site_id, "layout=fixed").await;
+        assert_eq!(fixed.body.get("layout"), None);
+        see(&visitor, &fixed.body).await;
+        assert_eq!(exposures(engine).await, 0, "a frame and such a page look alike in every variant");
+        assert_eq!(visitor.offers(site_id, "layout=compact").await.refusal(), (422, "layout"));
+
+        let open = visitor.offers(site_id, "").await;
+        assert!(["cards", "compact"].map(|layout| json!(layout)).contains(&open.body["layout"]), "{open:?}");
+        see(&visitor, &open.body).await;
+        assert_eq!(exposures(engine).await, 1);
+    });
+}

@@ -81,7 +81,7 @@ impl Client {
     /// A machine with a token of these scopes.
     pub async fn machine(engine: &Engine, address: &str, scopes: &[&str]) -> Self {
         let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
-        let token = api_token::create(engine, &Principal::CommandLine, "the tests", &scopes).await.expect("a token");
+        let token = api_token::create(engine, &Principal::CommandLine, "the tests", &scopes, None).await.expect("a token");
         Self { token: Some(token), ..Self::anonymous(address) }
     }
 

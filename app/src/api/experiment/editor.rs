@@ -28,8 +28,12 @@ pub struct Editor {
     pub effect: Option<EditEffect>,
     /// What the effect was computed of, to be sent along with the confirmation.
     pub checked: String,
+    /// The version of the test that this page shows; empty for a new one. To be sent along, so that nobody undoes unseen what others change.
+    pub base: String,
     /// HTML, see `panels`.
     pub planner: String,
+    /// What the planner goes by where nothing is typed.
+    pub measured: Measured,
     /// Id and name of what the test can be narrowed to.
     pub partners: Vec<(String, String)>,
     pub sites: Vec<(String, String)>,
@@ -45,6 +49,14 @@ pub struct EditEffect {
     pub words: String,
     /// On the button that does it.
     pub label: String,
+}
+
+/// What the units of the test did last week, as it would be typed; empty where that says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    pub baseline: String,
+    pub spread: String,
+    pub daily_units: String,
 }
 
 /// How far somebody has come with a form.
@@ -65,6 +77,9 @@ pub struct Draft {
     pub stage: Stage,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// The version of the test that the form was typed over.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub base: String,
 }
 
 /// The editor of a test, or of a new one if the key is empty. `draft` is what the URL carries; `kind` is what a new one starts with.
@@ -74,17 +89,19 @@ pub async fn load_editor(key: String, draft: String, kind: String) -> Result<Edi
     server::load(&engine, &who, &key, &draft, &kind).await
 }
 
-/// Does what the pressed button says: `save`, `add`, `even`, `plan`, or `remove-1`. A test that has begun is saved only if `checked` shows
-/// that the effect of just this form was looked at; leads back to the editor if anything is left to be done.
+/// Does what the pressed button says: `save`, `add`, `even`, `plan`, or `remove-1`. A test is saved only as long as it is the one of `base`,
+/// and one that has begun only if `checked` shows that the effect of just this form on it was looked at; leads back to the editor if
+/// anything is left to be done.
 #[server]
 pub async fn save_experiment(
     key: String,
     form: DesignForm,
     #[server(default)] act: String,
     #[server(default)] checked: String,
+    #[server(default)] base: String,
 ) -> Result<(), AppError> {
     let (engine, who) = crate::api::backend().await?;
-    server::save(&engine, &who, &key, form, &act, &checked).await
+    server::save(&engine, &who, &key, server::Sent { form, act, checked, base }).await
 }
 
 #[cfg(feature = "ssr")]
@@ -115,12 +132,23 @@ mod server {
     /// Far more than the longest texts of eight variants take.
     const DRAFT_BYTES_MAX: usize = 60_000;
 
+    /// The form as a button sent it.
+    pub struct Sent {
+        pub form: DesignForm,
+        pub act: String,
+        pub checked: String,
+        pub base: String,
+    }
+
     pub async fn load(engine: &Engine, who: &Principal, key: &str, draft: &str, kind: &str) -> Result<Editor, AppError> {
         let before = find(engine, who, key).await?;
+        let present = version(before.as_ref())?;
         let draft = if draft.is_empty() { None } else { Some(decode(draft)?) };
-        let base = before.as_ref().map(|before| &before.design);
-        let Draft { mut form, stage, problem } =
-            draft.unwrap_or_else(|| Draft { form: base.map_or_else(|| read::new_form(kind), DesignForm::from), ..Draft::default() });
+        let Draft { form, stage, problem, base } = draft.unwrap_or_else(|| {
+            let form = before.as_ref().map_or_else(|| read::new_form(kind), |before| DesignForm::from(&before.design));
+            Draft { form, base: present.clone(), ..Draft::default() }
+        });
+        let problem = if base == present { problem } else { Some(changed_meanwhile()) };
         let (design, faults) = faults_of(&form, before.as_ref());
         let has_begun = before.as_ref().is_some_and(|before| before.phase.is_some());
         let effect = match stage {
@@ -129,7 +157,8 @@ mod server {
             }
             Stage::Sent | Stage::Typing => None,
         };
-        let planner = planner::plan(engine, who, &mut form, &design).await?;
+        let began_at = before.as_ref().and_then(|before| before.phase.as_ref()).map(|phase| phase.started_at);
+        let (planner, measured) = planner::plan(engine, who, &form, &design, began_at).await?;
         let partners = engine::partner::overview(engine, who).await?;
         let newest = engine::site::list(engine, who, None, SITES_OFFERED).await?;
         let demo = newest.first().map(|site| format!("{}/demo?site={}", origin(), site.site_id));
@@ -144,11 +173,13 @@ mod server {
             key: key.to_owned(),
             name: before.map(|before| before.design.name).unwrap_or_default(),
             has_begun,
-            checked: if effect.is_some() { encode(&form) } else { String::new() },
+            checked: if effect.is_some() { encode(&(&form, &present)) } else { String::new() },
+            base: present,
             faults: if stage == Stage::Sent { faults } else { Default::default() },
             problem: problem.map(AppError),
             effect,
             planner,
+            measured,
             form,
             partners: partners.into_iter().map(|partner| (partner.partner_id.to_string(), partner.display_name)).collect(),
             sites,
@@ -157,45 +188,58 @@ mod server {
         })
     }
 
-    pub async fn save(engine: &Engine, who: &Principal, key: &str, mut form: DesignForm, act: &str, checked: &str) -> Result<(), AppError> {
+    pub async fn save(engine: &Engine, who: &Principal, key: &str, mut sent: Sent) -> Result<(), AppError> {
         let is_key = key.len() <= 40 && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if !is_key {
             return Err(engine::Error::not_found(format!("experiment `{key}`")).into());
         }
-        match act {
-            "add" if form.variants.len() < VARIANTS_MAX => form.add_variant(),
-            "add" => {}
-            "even" => form.share_evenly(),
-            "plan" => {
-                lead_back(key, &Draft { form, ..Draft::default() }, "#plan");
-                return Ok(());
+        let form = &mut sent.form;
+        let place = match sent.act.as_str() {
+            "add" if form.variants.len() >= VARIANTS_MAX => "#variants",
+            "add" => {
+                form.add_variant();
+                "#variants"
             }
-            "" | "save" => return send(engine, who, key, form, checked).await,
+            "even" => {
+                form.share_evenly();
+                "#variants"
+            }
+            "plan" => "#plan",
+            "" | "save" => return send(engine, who, key, sent).await,
             other => match other.strip_prefix("remove-").and_then(|index| index.parse().ok()) {
-                Some(index) => form.remove_variant(index),
+                Some(index) => {
+                    form.remove_variant(index);
+                    "#variants"
+                }
                 None => return Err(invalid("act", format!("`{other}` is none of save, add, even, plan, remove-1"))),
             },
-        }
-        lead_back(key, &Draft { form, ..Draft::default() }, "#variants");
+        };
+        lead_back(key, &Draft { form: sent.form, base: sent.base, ..Draft::default() }, place);
         Ok(())
     }
 
-    async fn send(engine: &Engine, who: &Principal, key: &str, form: DesignForm, checked: &str) -> Result<(), AppError> {
+    async fn send(engine: &Engine, who: &Principal, key: &str, sent: Sent) -> Result<(), AppError> {
+        let Sent { form, checked, base, .. } = sent;
         let before = find(engine, who, key).await?;
+        let present = version(before.as_ref())?;
+        if base != present {
+            lead_back(key, &Draft { form, stage: Stage::Sent, problem: None, base }, "#faults");
+            return Err(AppError(changed_meanwhile()));
+        }
         let (design, faults) = faults_of(&form, before.as_ref());
         if let Some((field, reason)) = faults.into_iter().next() {
             let error = invalid(&field, reason);
-            lead_back(key, &Draft { form, stage: Stage::Sent, problem: None }, "#faults");
+            lead_back(key, &Draft { form, stage: Stage::Sent, problem: None, base }, "#faults");
             return Err(error);
         }
         let is_begun = before.as_ref().is_some_and(|before| before.phase.is_some());
-        if is_begun && checked != encode(&form) {
-            lead_back(key, &Draft { form, stage: Stage::Sent, problem: None }, "#effect");
+        if is_begun && checked != encode(&(&form, &present)) {
+            lead_back(key, &Draft { form, stage: Stage::Sent, problem: None, base }, "#effect");
             let unseen =
                 Problem::new(409, "conflict", "not confirmed").detail("look at what this edit does first, and send its `checked` along");
             return Err(AppError(unseen));
         }
-        match store(engine, who, key, &form, design).await {
+        match store(engine, who, key, &form, design, &base).await {
             Ok((key, done)) => {
                 lead_plain_form_to(&format!("/experiments/{key}?done={done}"));
                 Ok(())
@@ -203,7 +247,7 @@ mod server {
             Err(error) => {
                 // Before the error's status, which would stand in for that of the redirect.
                 let problem = Problem::from(error);
-                lead_back(key, &Draft { form, stage: Stage::Sent, problem: Some(problem.clone()) }, "#faults");
+                lead_back(key, &Draft { form, stage: Stage::Sent, problem: Some(problem.clone()), base }, "#faults");
                 Err(AppError(problem))
             }
         }
@@ -228,19 +272,31 @@ mod server {
         key: &str,
         form: &DesignForm,
         design: Design,
+        base: &str,
     ) -> engine::Result<(String, &'static str)> {
         if key.is_empty() {
             let wished = form.key.trim();
             let made = engine::experiment::create(engine, who, Some(wished).filter(|key| !key.is_empty()), design).await?;
             return Ok((made.key, "experiment-created"));
         }
-        let edited = engine::experiment::edit(engine, who, key, design, true).await?;
+        let edited = engine::experiment::edit_as_seen(engine, who, key, design, base).await?;
         let done = if edited.edit == Some(Edit::NewPhase) { "experiment-new-phase" } else { "experiment-edited" };
         Ok((edited.experiment.key, done))
     }
 
     async fn find(engine: &Engine, who: &Principal, key: &str) -> Result<Option<Experiment>, AppError> {
         Ok(if key.is_empty() { None } else { Some(engine::experiment::find(engine, who, key).await?) })
+    }
+
+    /// Empty for a test that is not there yet.
+    fn version(experiment: Option<&Experiment>) -> Result<String, AppError> {
+        Ok(experiment.map(engine::experiment::version).transpose()?.unwrap_or_default())
+    }
+
+    fn changed_meanwhile() -> Problem {
+        Problem::new(409, "conflict", "the test was changed meanwhile").detail(
+            "somebody else has changed it since you opened it here; its log says what. Nothing was saved. To keep their change, cancel and edit the test anew. To put what you typed in its place, save below: you see first what that does to a test that has begun",
+        )
     }
 
     fn effect(edited: Edited, before: Option<&Experiment>) -> EditEffect {
@@ -301,7 +357,7 @@ mod server {
         #[test]
         fn a_draft_comes_back_as_it_was_typed() {
             let form = DesignForm { hypothesis: "Ümläute & \"quotes\"\n%".to_owned(), ..read::new_form("positioning") };
-            let draft = Draft { form, stage: Stage::Sent, problem: None };
+            let draft = Draft { form, stage: Stage::Sent, problem: None, base: "a-version".to_owned() };
             assert_eq!(decode(&encode(&draft)).unwrap(), draft);
         }
 

@@ -50,13 +50,13 @@ pub struct DesignForm {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub floor: String,
     pub currency: String,
-    /// For the planner alone: the metric as it is now, for rates in per cent.
+    /// For the planner alone, which takes what it has measured where these are empty: the metric as it is now, for rates in per cent.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub baseline: String,
     /// For the planner alone: how far single units lie from the mean; not for rates.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub spread: String,
-    /// For the planner alone: units a day, before traffic allocation.
+    /// For the planner alone: units a day, before holdout, exclusion group and traffic allocation.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub daily_units: String,
 }

@@ -291,7 +291,7 @@ impl Reader {
         }
         let old = base.and_then(|base| base.bandit).map(|bandit| bandit.floor);
         let high = 100.0 / form.variants.len().max(1) as f64;
-        let floor = self.share("bandit.floor", &form.floor, old, Bounds { low: 0.0, high, is_open: false });
+        let floor = self.share("bandit.floor", &form.floor, old, Bounds { low: 0.1, high, is_open: false });
         Some(Bandit { floor })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
+    SiteId,
     auth::Principal,
     experiment::{Design, Experiment, ExperimentKind, Metric, Results, Status},
 };
@@ -194,4 +195,15 @@ fn one_of<T: Copy>(field: &str, text: &str, all: &[T], name: fn(T) -> &'static s
     known.map(Some).ok_or_else(|| {
         invalid(field, format!("`{text}` is none of {}", all.iter().map(|value| name(*value)).collect::<Vec<_>>().join(", ")))
     })
+}
+
+/// The one of the newest sites that has this name.
+pub async fn site_named(engine: &Engine, who: &Principal, name: &str) -> Result<SiteId, AppError> {
+    let newest = engine::site::list(engine, who, None, engine::site::LIST_MAX).await?;
+    let mut named = newest.into_iter().filter(|site| site.name == name);
+    match (named.next(), named.next()) {
+        (Some(site), None) => Ok(site.site_id),
+        (None, _) => Err(invalid("site", format!("`{name}` is neither the id of a site nor the name of one of the newest"))),
+        (Some(_), Some(_)) => Err(invalid("site", format!("several sites have the name `{name}`: choose one by its id"))),
+    }
 }

@@ -69,7 +69,8 @@ fn EditorView(editor: Editor, save: ServerAction<SaveExperiment>) -> impl IntoVi
     } else {
         (format!("Edit {}", editor.name), "A draft: nobody sees it before you start it.", format!("/experiments/{}", editor.key))
     };
-    let Editor { key, has_begun, form, faults, problem, effect, checked, planner, partners, sites, segments, demo, .. } = editor;
+    let Editor { key, has_begun, form, faults, problem, effect, checked, base, planner, measured, partners, sites, segments, demo, .. } =
+        editor;
     let is_new = key.is_empty();
     let label = match (is_new, has_begun) {
         (true, _) => "Save the draft",
@@ -92,6 +93,7 @@ fn EditorView(editor: Editor, save: ServerAction<SaveExperiment>) -> impl IntoVi
             <button type="submit" class="visually-hidden" name="act" value="save" tabindex="-1" aria-hidden="true">{label}</button>
             <input type="hidden" name="key" value=key.clone()/>
             <input type="hidden" name="checked" value=checked/>
+            <input type="hidden" name="base" value=base/>
             <div id="faults" class="stack">
                 {problem.map(|error| view! { <ErrorNote error/> })}
                 {summary}
@@ -101,7 +103,7 @@ fn EditorView(editor: Editor, save: ServerAction<SaveExperiment>) -> impl IntoVi
             <Variants form=form.clone() faults=faults.clone() preview/>
             <TakesPart form=form.clone() faults=faults.clone() partners sites segments/>
             <Judged form=form.clone() faults=faults.clone()/>
-            <Plan form faults planner/>
+            <Plan form faults planner measured/>
             <div class="experiment-form__end">
                 <button type="submit" class="button" data-kind="primary" name="act" value="save">{label}</button>
                 <ButtonLink href=back kind="quiet">"Cancel"</ButtonLink>

@@ -10,7 +10,7 @@ use domain::{
 use leptos::prelude::*;
 
 use crate::{
-    api::{DesignForm, VariantForm},
+    api::{DesignForm, Measured, VariantForm},
     components::{
         CheckboxField, FormField, Panel, SelectField, TextAreaField, choices, kind_meaning, kind_word, layout_name, method_word,
         metric_meaning, metric_word, with_all,
@@ -315,7 +315,8 @@ pub fn Judged(form: DesignForm, faults: Faults) -> impl IntoView {
 }
 
 #[component]
-pub fn Plan(form: DesignForm, faults: Faults, planner: String) -> impl IntoView {
+pub fn Plan(form: DesignForm, faults: Faults, planner: String, measured: Measured) -> impl IntoView {
+    let as_measured = |number: &str| if number.is_empty() { String::new() } else { format!("{number}, as measured") };
     view! {
         <div id="plan" class="columns">
             <Panel title="Plan" hint="fixed when the test starts">
@@ -356,15 +357,18 @@ pub fn Plan(form: DesignForm, faults: Faults, planner: String) -> impl IntoView 
                         <div data-metric-field="rate">
                             <FormField
                                 name="form[baseline]" label="Metric without the test" inputmode="decimal" value=form.baseline
-                                hint="For rates in %."
+                                placeholder=as_measured(&measured.baseline) hint="For rates in %. Empty: as measured."
                             />
                         </div>
                         <div class="experiment-form__spread">
-                            <FormField name="form[spread]" label="Spread of single units" inputmode="decimal" value=form.spread hint="Standard deviation."/>
+                            <FormField
+                                name="form[spread]" label="Spread of single units" inputmode="decimal" value=form.spread
+                                placeholder=as_measured(&measured.spread) hint="Standard deviation. Empty: as measured."
+                            />
                         </div>
                         <FormField
                             name="form[daily_units]" label="Units a day" inputmode="numeric" value=form.daily_units
-                            hint="Before traffic is taken off."
+                            placeholder=as_measured(&measured.daily_units) hint="Before any are taken off. Empty: as measured."
                         />
                     </div>
                     <div class="row"><button type="submit" class="button" name="act" value="plan">"Compute"</button></div>

@@ -18,6 +18,7 @@ use crate::{
     charts,
     components::{
         Badge, Bar, DataTable, EmptyState, Notice, NumberCell, Panel, Symbol, Tone, count, date_time, metric_meaning, metric_word,
+        share_words,
     },
     panels::{capitalised, html},
 };
@@ -179,6 +180,7 @@ fn Numbers(results: Results, shown: MetricResult) -> impl IntoView {
     let hint = format!("{}, each variant against the control", metric_meaning(shown.metric));
     let rails = results.primary.analysis.comparisons.iter().any(|comparison| !comparison.guardrails.is_empty());
     let analysis = results.primary.analysis.clone();
+    let alpha = shown.analysis.alpha;
     let table = results.clone();
     let names: Vec<(String, String)> = results.variants.iter().map(|variant| (variant.key.clone(), variant.name.clone())).collect();
     view! {
@@ -186,7 +188,7 @@ fn Numbers(results: Results, shown: MetricResult) -> impl IntoView {
             {secondary}
             <Panel title=metric_word(shown.metric) hint flush=true>
                 <VariantTable results=table shown/>
-                <div class="experiment__under">{adjusted}<Meanings/></div>
+                <div class="experiment__under">{adjusted}<Meanings alpha/></div>
             </Panel>
             <div class="columns">
                 {rails.then(|| view! { <Guardrails analysis=analysis.clone() names=names.clone()/> })}
@@ -199,19 +201,20 @@ fn Numbers(results: Results, shown: MetricResult) -> impl IntoView {
 
 /// What the columns mean, for somebody who is no statistician.
 #[component]
-fn Meanings() -> impl IntoView {
+fn Meanings(alpha: f64) -> impl IntoView {
+    let (level, rest) = (share_words(alpha), share_words(1.0 - alpha));
+    let lift = format!(
+        "How much more the variant has than the control, relative to it. The interval stands below the figure that decides, the lift of a plain rate or else the difference. It holds at every moment: in {rest} of all tests the true value never leaves it."
+    );
+    let any_time = format!(
+        "How often chance alone would ever look this different, however often you look. At {level} or less the test calls it a difference; where there is none, that happens in at most {level} of all tests."
+    );
     let meanings = [
-        (
-            "Lift",
-            "How much more the variant has than the control, relative to it. The interval below holds at every moment: on average, 95 of 100 tests never leave theirs.",
-        ),
-        (
-            "p, any time",
-            "How often chance alone would ever look this different, however often you look. Below the significance, the difference is real.",
-        ),
-        ("p, once", "The same for somebody who looks a single time, at the planned end. Do not stop a test by it."),
-        ("Chance to win", "How likely the variant is better than the control, given these numbers and no other knowledge."),
-        ("Expected loss", "What shipping the variant costs per unit on average, if it is not better after all."),
+        ("Lift", lift),
+        ("p, any time", any_time),
+        ("p, once", "The same for somebody who looks a single time, at the planned end. Do not stop a test by it.".to_owned()),
+        ("Chance to win", "How likely the variant is better than the control, given these numbers and no other knowledge.".to_owned()),
+        ("Expected loss", "What shipping the variant costs per unit on average, if it is not better after all.".to_owned()),
     ];
     let meanings = meanings.map(|(term, meaning)| view! { <div><dt>{term}</dt><dd>{meaning}</dd></div> });
     view! {
@@ -330,7 +333,8 @@ fn Comparison(tests: Vec<(Experiment, Results)>) -> impl IntoView {
                     .map_or(best.variant.clone(), |variant| variant.name.clone())
             });
             let best_lift = best.and_then(|best| best.difference.lift).map_or_else(|| "–".to_owned(), |found| lift(found.estimate));
-            let interval = best.and_then(|best| best.always_valid.lift_interval).map_or_else(|| "–".to_owned(), figures::lift_interval);
+            let interval = best.and_then(|best| figures::deciding_interval(results.primary.metric, results.currency, best.always_valid));
+            let interval = interval.unwrap_or_else(|| "–".to_owned());
             let chance = best.and_then(|best| best.beliefs).map_or_else(|| "–".to_owned(), |beliefs| chance(beliefs.chance_to_win));
             view! {
                 <tr>

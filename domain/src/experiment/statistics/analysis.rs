@@ -13,11 +13,12 @@ use super::{
     exact,
     guardrail::{self, GuardrailAnswer, Reading},
     quadrature::Posterior,
-    sequential::{self, AlwaysValid},
+    sequential::{self, AlwaysValid, CELL_MIN},
     special,
     srm::{self, Srm, SrmRule, WeightPeriod},
     verdict::{self, Verdict},
 };
+use crate::Currency;
 
 /// Below it in any arm no verdict is given: the approximations are of large samples.
 pub const UNITS_MIN: u64 = 100;
@@ -26,6 +27,8 @@ pub const UNITS_MIN: u64 = 100;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     pub kind: MetricKind,
+    /// Of a metric that is money, in minor units of it; only for words.
+    pub currency: Option<Currency>,
     /// The first is the control.
     pub arms: Vec<Arm>,
     /// Units by arm and period of weights, for the sample-ratio check. One period usually; a bandit has many.
@@ -50,8 +53,24 @@ pub struct Question {
 pub struct Arm {
     pub key: String,
     pub statistics: ArmStatistics,
-    /// The smallest always-valid p of the looks before, which stays valid; nothing for the control.
-    pub smallest_p_before: Option<f64>,
+    /// The strongest of the looks before, which stays valid; nothing for the control.
+    pub evidence_before: Option<Evidence>,
+}
+
+/// The smallest always-valid p of all looks so far, and what it speaks for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evidence {
+    pub p: f64,
+    /// The difference at that look. The p-value is evidence for its sign alone, whatever the difference has become since.
+    pub difference: f64,
+}
+
+/// What later looks need of a look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// By arm, with that of the looks before; nothing for the control.
+    pub evidence: Vec<Option<Evidence>>,
+    pub srm: Srm,
 }
 
 /// A guardrail with the statistics of its own metric, by arm.
@@ -110,8 +129,10 @@ pub struct Comparison {
     pub p_adjusted: Option<f64>,
     /// For somebody who looks whenever they like.
     pub always_valid: AlwaysValid,
-    /// The smallest so far, as the caller keeps it.
+    /// The smallest so far, by what the question tells of earlier looks.
     pub smallest_p: f64,
+    /// The absolute difference when it was smallest: the side that it is evidence for.
+    pub smallest_p_difference: f64,
     /// `smallest_p`, corrected for the number of variants.
     pub smallest_p_adjusted: f64,
     pub beliefs: Option<Beliefs>,
@@ -134,7 +155,8 @@ impl Question {
         let units = arms.iter().map(|(_, statistics)| statistics.units).collect();
         Self {
             kind,
-            arms: arms.into_iter().map(|(key, statistics)| Arm { key, statistics, smallest_p_before: None }).collect(),
+            currency: None,
+            arms: arms.into_iter().map(|(key, statistics)| Arm { key, statistics, evidence_before: None }).collect(),
             periods: vec![WeightPeriod { weights, units }],
             guardrails: Vec::new(),
             plan,
@@ -199,22 +221,17 @@ impl Question {
 /// [`InvalidStatistics`] with the path of the field (`arms.1.sum`) if the sums are impossible, or the question does not fit together.
 pub fn analyse(question: &Question) -> Result<Analysis, InvalidStatistics> {
     question.check()?;
-    let statistics: Vec<ArmStatistics> = question.arms.iter().map(|arm| arm.statistics).collect();
-    let plain = moments_of("arms", question.kind, &statistics)?;
-    let (moments, variance_reduction) = match cuped::adjusted(&statistics, question.kind)? {
-        Some((moments, reduction)) => (moments, Some(reduction)),
-        None => (plain.clone(), None),
-    };
-    let cells: Vec<Option<(f64, f64)>> =
-        statistics.iter().map(|arm| (question.kind == MetricKind::Rate && variance_reduction.is_none()).then(|| arm.cells())).collect();
-    let posteriors: Option<Vec<Posterior>> = moments.iter().zip(&cells).map(|(arm, cells)| bayes::posterior(*arm, *cells)).collect();
+    let sample = Sample::of(question)?;
+    let posteriors: Option<Vec<Posterior>> =
+        sample.moments.iter().zip(&sample.cells).map(|(arm, cells)| bayes::posterior(*arm, *cells)).collect();
     let chances = posteriors.as_deref().map(bayes::chances_to_be_best);
 
-    let arms = (0..question.arms.len()).map(|index| summary(question, index, plain[index], chances.as_ref().map(|chances| chances[index])));
+    let arms =
+        (0..question.arms.len()).map(|index| summary(question, index, sample.plain[index], chances.as_ref().map(|chances| chances[index])));
     let arms: Vec<ArmSummary> = arms.collect();
     let mut comparisons = Vec::new();
     for index in 1..question.arms.len() {
-        comparisons.push(compare(question, &moments, &cells, posteriors.as_deref(), index));
+        comparisons.push(compare(question, &sample, posteriors.as_deref(), index));
     }
     adjust(question, &mut comparisons);
     for (index, asked) in question.guardrails.iter().enumerate() {
@@ -226,13 +243,13 @@ pub fn analyse(question: &Question) -> Result<Analysis, InvalidStatistics> {
         }
     }
 
-    let units = statistics.iter().map(|arm| arm.units).sum();
+    let units = question.arms.iter().map(|arm| arm.statistics.units).sum();
     let mut analysis = Analysis {
         kind: question.kind,
         arms,
         comparisons,
         srm: srm::srm(&question.periods, question.srm_rule)?,
-        variance_reduction,
+        variance_reduction: sample.variance_reduction,
         alpha: question.plan.alpha,
         units,
         planned_units: question.plan.planned_units,
@@ -243,6 +260,66 @@ pub fn analyse(question: &Question) -> Result<Analysis, InvalidStatistics> {
     analysis.verdict = verdict::verdict(question, &analysis);
     analysis.sentence = verdict::sentence(question, &analysis, &analysis.verdict);
     Ok(analysis)
+}
+
+/// What of a look counts at every later one, at a small part of the cost of [`analyse`]. A variant whose pair has too few units for a verdict
+/// gives no evidence yet: the approximations could be far off, and would be remembered for good.
+///
+/// # Errors
+/// As [`analyse`].
+pub fn look(question: &Question) -> Result<Look, InvalidStatistics> {
+    question.check()?;
+    let sample = Sample::of(question)?;
+    let has_units = |index: usize| question.arms[index].statistics.units >= question.units_min;
+    let evidence = question.arms.iter().enumerate().map(|(index, arm)| match index {
+        0 => None,
+        _ if has_units(0) && has_units(index) => Some(strongest(question, &sample, index, sample.always_valid(question, index).p)),
+        _ => arm.evidence_before,
+    });
+    Ok(Look { evidence: evidence.collect(), srm: srm::srm(&question.periods, question.srm_rule)? })
+}
+
+/// The arms' sums, in the forms that the comparisons take.
+struct Sample {
+    plain: Vec<Moments>,
+    /// Without what the units' history explains, if it is taken off.
+    moments: Vec<Moments>,
+    /// Successes and failures of plain rates.
+    cells: Vec<Option<(f64, f64)>>,
+    variance_reduction: Option<VarianceReduction>,
+}
+
+impl Sample {
+    fn of(question: &Question) -> Result<Self, InvalidStatistics> {
+        let statistics: Vec<ArmStatistics> = question.arms.iter().map(|arm| arm.statistics).collect();
+        let plain = moments_of("arms", question.kind, &statistics)?;
+        let is_rate = question.kind == MetricKind::Rate;
+        let is_few = |(successes, failures): (f64, f64)| successes.min(failures) < CELL_MIN;
+        // Few successes are judged by their exact split, which knows no history.
+        let has_few = is_rate && statistics.iter().any(|arm| is_few(arm.cells()));
+        let adjusted = if has_few { None } else { cuped::adjusted(&statistics, question.kind)? };
+        let is_plain_rate = is_rate && adjusted.is_none();
+        let cells = statistics.iter().map(|arm| is_plain_rate.then(|| arm.cells())).collect();
+        let (moments, variance_reduction) =
+            adjusted.map_or_else(|| (plain.clone(), None), |(moments, reduction)| (moments, Some(reduction)));
+        Ok(Self { plain, moments, cells, variance_reduction })
+    }
+
+    fn cells(&self, index: usize) -> Option<Cells> {
+        self.cells[0].zip(self.cells[index]).map(|(control, variant)| Cells { control, variant })
+    }
+
+    /// A variant against the control, as of this look alone.
+    fn always_valid(&self, question: &Question, index: usize) -> AlwaysValid {
+        let (share, tuned) = (variant_share(question, index), tuned_units(question, index));
+        sequential::always_valid(self.moments[0], self.moments[index], self.cells(index), share, question.plan.alpha, tuned)
+    }
+}
+
+/// Of the looks before and this one, whose p-value is given.
+fn strongest(question: &Question, sample: &Sample, index: usize, p: f64) -> Evidence {
+    let now = Evidence { p, difference: sample.moments[index].mean - sample.moments[0].mean };
+    question.arms[index].evidence_before.filter(|before| before.p < p).unwrap_or(now)
 }
 
 fn moments_of(field: &str, kind: MetricKind, arms: &[ArmStatistics]) -> Result<Vec<Moments>, InvalidStatistics> {
@@ -275,18 +352,10 @@ fn summary(question: &Question, index: usize, moments: Moments, chance_to_be_bes
     }
 }
 
-fn compare(
-    question: &Question,
-    moments: &[Moments],
-    cells: &[Option<(f64, f64)>],
-    posteriors: Option<&[Posterior]>,
-    index: usize,
-) -> Comparison {
-    let (control, variant) = (moments[0], moments[index]);
-    let alpha = question.plan.alpha;
-    let cells = cells[0].zip(cells[index]).map(|(control, variant)| Cells { control, variant });
-    let share = variant_share(question, index);
-    let always_valid = sequential::always_valid(control, variant, cells, share, alpha, tuned_units(question, index));
+fn compare(question: &Question, sample: &Sample, posteriors: Option<&[Posterior]>, index: usize) -> Comparison {
+    let (control, variant) = (sample.moments[0], sample.moments[index]);
+    let always_valid = sample.always_valid(question, index);
+    let strongest = strongest(question, sample, index, always_valid.p);
     let beliefs = posteriors.map(|posteriors| {
         let sides = ((control, posteriors[0]), (variant, posteriors[index]));
         let under = question.prior.and_then(|prior| bayes::compare_under(prior, sides.0, sides.1));
@@ -294,10 +363,11 @@ fn compare(
     });
     Comparison {
         variant: question.arms[index].key.clone(),
-        difference: difference::difference(control, variant, cells, alpha),
+        difference: difference::difference(control, variant, sample.cells(index), question.plan.alpha),
         p_adjusted: None,
         always_valid,
-        smallest_p: question.arms[index].smallest_p_before.unwrap_or(1.0).min(always_valid.p),
+        smallest_p: strongest.p,
+        smallest_p_difference: strongest.difference,
         smallest_p_adjusted: 1.0,
         beliefs,
         guardrails: Vec::new(),
@@ -315,11 +385,15 @@ fn adjust(question: &Question, comparisons: &mut [Comparison]) {
     for (index, comparison) in comparisons.iter_mut().enumerate() {
         comparison.p_adjusted = comparison.difference.p.map(|_| fixed[index]);
         comparison.smallest_p_adjusted = running[index];
-        let deciding = if question.reading == Reading::Sequential { running[index] } else { fixed[index] };
-        let estimate = comparison.difference.absolute.estimate;
+        let now = comparison.difference.absolute.estimate;
+        let (deciding, shown) = match question.reading {
+            Reading::Sequential => (running[index], comparison.smallest_p_difference),
+            Reading::FixedHorizon => (fixed[index], now),
+        };
+        // What was shown once stays shown, but nothing is decided against the figures of now.
         comparison.outcome = match deciding <= question.plan.alpha {
-            true if estimate > 0.0 => Outcome::Better,
-            true if estimate < 0.0 => Outcome::Worse,
+            true if shown > 0.0 && now > 0.0 => Outcome::Better,
+            true if shown < 0.0 && now < 0.0 => Outcome::Worse,
             _ => Outcome::Open,
         };
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    super::BUCKETS,
     arm::{ArmStatistics, InvalidStatistics, MetricKind},
     bayes,
 };
@@ -44,4 +45,29 @@ pub fn bandit_weights(kind: MetricKind, arms: &[ArmStatistics], floor: f64) -> R
     let chances_to_be_best = bayes::chances_to_be_best(&posteriors);
     let weights = chances_to_be_best.iter().map(|chance| floor + (1.0 - count * floor) * chance).collect();
     Ok(Some(BanditWeights { chances_to_be_best, weights }))
+}
+
+impl BanditWeights {
+    /// The weights in whole buckets of the hash, as they can be dealt; finer ones would promise other shares than units get. No arm has less than
+    /// the whole buckets of the floor, and none has nothing.
+    pub fn dealt(&self, floor: f64) -> Vec<f64> {
+        let all = f64::from(BUCKETS);
+        // A floor of 0.0333 is 333 buckets, whatever its last bit says.
+        let least = (floor * all + 1e-6).floor().max(1.0);
+        let open = all - least * self.chances_to_be_best.len() as f64;
+        let (mut start, mut chance, mut buckets) = (0.0, 0.0, 0.0);
+        let weights = self.chances_to_be_best.iter().map(|own| {
+            chance += own;
+            buckets += least;
+            let end = (buckets + (open * chance).round()) / all;
+            let mut weight = end - start;
+            // Ranges are running sums in floating point: one that ends beyond its bucket would take the next one too.
+            if start + weight > end {
+                weight -= f64::EPSILON;
+            }
+            start += weight;
+            weight
+        });
+        weights.collect()
+    }
 }

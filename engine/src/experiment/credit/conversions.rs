@@ -102,7 +102,7 @@ pub async fn recheck_one(engine: &Engine) -> Result<bool> {
 
 async fn booked(connection: &mut PgConnection, conversion_id: ConversionId) -> Result<BTreeMap<Key, Worth>> {
     let rows = sqlx::query!(
-        r#"select experiment_id as "experiment_id: ExperimentId", phase, period, unit, commission_minor, successes, waits_for_rate
+        r#"select experiment_id as "experiment_id: ExperimentId", phase, unit, commission_minor, successes, waits_for_rate
            from experiment_conversions
            where conversion_id = $1"#,
         conversion_id.0,
@@ -111,7 +111,7 @@ async fn booked(connection: &mut PgConnection, conversion_id: ConversionId) -> R
     .await?;
     let booked = rows.into_iter().map(|row| {
         let worth = Worth { commission_minor: row.commission_minor, successes: row.successes, waits_for_rate: row.waits_for_rate };
-        (Key { experiment_id: row.experiment_id, phase: row.phase, period: row.period, unit: row.unit }, worth)
+        (Key { experiment_id: row.experiment_id, phase: row.phase, unit: row.unit }, worth)
     });
     Ok(booked.collect())
 }
@@ -240,12 +240,11 @@ async fn book(
     // A phase that takes no exposures any more may have none for a key.
     for (key, worth) in worth.iter().filter(|(key, _)| exposures.contains_key(key)) {
         sqlx::query!(
-            "insert into experiment_conversions (conversion_id, experiment_id, phase, period, unit, commission_minor, successes, waits_for_rate)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "insert into experiment_conversions (conversion_id, experiment_id, phase, unit, commission_minor, successes, waits_for_rate)
+             values ($1, $2, $3, $4, $5, $6, $7)",
             conversion_id.0,
             key.experiment_id.0,
             key.phase,
-            key.period,
             key.unit,
             worth.commission_minor,
             worth.successes,

@@ -41,11 +41,37 @@ async fn a_unit_is_exposed_once_however_often_and_at_once_its_widgets_report(db:
     let announced = it.it.engine.clicks.metrics.take_experiments();
     assert_eq!((announced.contains(&it.experiment_id), it.it.engine.clicks.metrics.take_experiments().len()), (true, 0));
 
-    // Another phase, and another period of the weights, count anew.
-    let other = Shown { period: 1, ..it.shown("v1", 0) };
+    // Another phase counts anew.
+    sqlx::query("insert into experiment_phases select experiment_id, 2, 'cta-2', design, started_at from experiment_phases")
+        .execute(&it.it.engine.db)
+        .await
+        .unwrap();
+    let other = Shown { phase: 2, ..it.shown("v1", 0) };
     let id = it.give(0, Some("v1"), &[other]).await;
     record_impressions(&it.it.engine, id, &[supabase()]).await.unwrap();
     assert_eq!(it.number("select count(*) from experiment_exposures").await, 2);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_unit_that_a_bandit_moves_counts_once_and_for_what_it_saw_first(db: PgPool) {
+    let it = begin(db, &design()).await;
+    let first = it.give(0, Some("v1"), &[it.shown("v1", 0)]).await;
+    record_impressions(&it.it.engine, first, &[supabase()]).await.unwrap();
+    let moved = Shown { period: 1, propensity: 0.9, ..it.shown("v1", 1) };
+    let second = it.give(0, Some("v1"), &[moved]).await;
+    record_impressions(&it.it.engine, second, &[supabase()]).await.unwrap();
+    let clicks = [it.click(0, first).await, it.click(0, second).await];
+    credit_clicks(&it.it.engine, &counted(&clicks)).await.unwrap();
+    it.it.engine.clock.advance(TimeDelta::minutes(10));
+    it.sell("ord_1", "100.00", "USD", json!({ "click_id": it.token(&clicks[1]) })).await;
+    it.settle().await;
+
+    assert_eq!(it.number("select count(*) from experiment_exposures where (period, variant, propensity) = (0, 0, 0.5)").await, 1);
+    assert_eq!(it.number("select count(*) from experiment_exposures").await, 1);
+    assert_eq!(it.unit("v1").await, Some((2, 1, 0, 2000)), "the clicks of both periods, and the sale");
+    it.assert_sums_are_those_of_the_rows().await;
+    let results = experiment::results(&it.it.engine, &Principal::CommandLine, "cta", None).await.unwrap();
+    assert_eq!(results.primary.analysis.srm.observed, [1, 0], "a unit counts in the period in which it was first exposed");
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
@@ -303,7 +329,7 @@ async fn from_the_offer_to_the_results_and_back_to_the_weights_of_the_next_offer
     let browser = Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
     let ask = |visitor: Option<String>, preview| {
         let engine = engine.clone();
-        async move { for_site(&engine, site.site_id, &Asker { visitor, preview, may_read: true }).await.unwrap() }
+        async move { for_site(&engine, site.site_id, &Asker { visitor, preview, may_read: true, ..Asker::default() }).await.unwrap() }
     };
     for number in 0..240 {
         let answer = ask(Some(format!("visitor-number-{number}")), Vec::new()).await;
@@ -388,7 +414,9 @@ impl History {
             0..4 => {
                 let (visitor, site) = (self.rng.random_range(0..9_u8), self.rng.random_range(0..2));
                 let name = format!("v{visitor}-{site}");
-                let shown = [self.it.shown(&name, i16::from(visitor % 2))];
+                // Half way, a bandit moves everybody.
+                let (period, variant) = (i32::from(number >= STOP / 2), i16::from(visitor % 2));
+                let shown = [Shown { period, ..self.it.shown(&name, if period == 0 { variant } else { 1 - variant }) }];
                 let shown = if number < STOP { &shown[..] } else { &[] };
                 let id = self.it.give(site, Some(&name), shown).await;
                 self.given.push((site, id));

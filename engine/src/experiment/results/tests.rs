@@ -3,7 +3,10 @@
 use chrono::{NaiveDate, TimeDelta};
 use domain::{
     auth::Principal,
-    experiment::{Guardrail, Results, statistics::Verdict},
+    experiment::{
+        Bandit, Guardrail, Results,
+        statistics::{Comparison, Verdict},
+    },
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sqlx::PgPool;
@@ -94,12 +97,12 @@ async fn every_figure_is_that_of_the_statistics_over_the_units_themselves(db: Pg
     let shown = shown(&it).await;
     assert_eq!(shown.days.len(), 6, "the day without units is there as well");
 
-    let mut smallest = None;
+    let mut strongest = None;
     for (row, day) in shown.days.iter().zip((today - TimeDelta::days(5)).iter_days()) {
         let arms = ["control", "try-it"].iter().enumerate();
         let arms = arms.map(|(variant, key)| ((*key).to_owned(), direct(&seen, variant, day, Metric::ClickRate))).collect();
         let mut question = Question::new(MetricKind::Rate, arms, vec![0.5, 0.5], design.plan);
-        question.arms[1].smallest_p_before = smallest;
+        question.arms[1].evidence_before = strongest;
         question.guardrails = vec![GuardrailQuestion {
             metric: "commission_per_unit".to_owned(),
             kind: MetricKind::Mean,
@@ -107,7 +110,8 @@ async fn every_figure_is_that_of_the_statistics_over_the_units_themselves(db: Pg
             arms: (0..2).map(|variant| direct(&seen, variant, day, Metric::CommissionPerUnit)).collect(),
         }];
         let analysis = analyse(&question).unwrap();
-        smallest = Some(analysis.comparisons[0].smallest_p);
+        let Comparison { smallest_p: p, smallest_p_difference: difference, .. } = analysis.comparisons[0];
+        strongest = Some(Evidence { p, difference });
         assert_eq!((row.day, &row.means), (day, &analysis.arms.iter().map(|arm| arm.mean).collect::<Vec<_>>()));
         assert_eq!(row.lifts[0].interval, analysis.comparisons[0].always_valid.lift_interval);
         let of_day = |variant| i64::try_from(seen.iter().filter(|seen| seen.variant == variant && seen.day == day).count()).unwrap();
@@ -214,6 +218,25 @@ async fn a_test_without_units_has_results_that_say_so_and_one_without_a_start_ha
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_test_whose_end_has_passed_is_over_though_nobody_stopped_it(db: PgPool) {
+    let it = begin(db, &design()).await;
+    let ending = Design { ends_at: Some(it.now() + TimeDelta::hours(1)), ..design() };
+    sqlx::query("update experiment_phases set design = $1")
+        .bind(serde_json::to_value(ending).unwrap())
+        .execute(&it.it.engine.db)
+        .await
+        .unwrap();
+    let clicks = |number: usize| i32::from(number % 10 < 2);
+    let unit = |number| Unit { clicks: clicks(number), ..Unit::default() };
+    let seen = (0..600).map(|number| Seen { variant: number % 2, day: it.now().date_naive(), unit: unit(number) });
+    add(&it, &seen.collect::<Vec<_>>()).await;
+    let verdict = shown(&it).await.primary.analysis.verdict;
+    assert!(matches!(verdict, Verdict::KeepRunning { .. }), "{verdict:?}");
+    it.it.engine.clock.advance(TimeDelta::hours(1));
+    assert_eq!(shown(&it).await.primary.analysis.verdict, Verdict::Inconclusive { is_plan_reached: false });
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_long_phase_is_looked_at_on_some_evenings_and_always_on_the_last(db: PgPool) {
     let it = begin(db, &design()).await;
     let today = it.now().date_naive();
@@ -225,4 +248,58 @@ async fn a_long_phase_is_looked_at_on_some_evenings_and_always_on_the_last(db: P
     let looked = days.iter().filter(|day| !day.means.is_empty() && day.lifts.len() == 1).count();
     assert_eq!((days.len(), looked, days[199].means.len()), (200, 67, 2));
     assert!(days.iter().all(|day| day.exposures == [1, 1]), "exposures are there for every day");
+}
+
+/// Exposures and clicked units of both variants on a day.
+async fn put(it: &Fixture, days_ago: i64, variants: [(i64, i64); 2]) {
+    let mut work = Work::begin(&it.it.engine).await.unwrap();
+    for (variant, (exposures, clicked)) in (0..).zip(variants) {
+        let day = it.now().date_naive() - TimeDelta::days(days_ago);
+        let place = Place { experiment_id: it.experiment_id, phase: 1, period: 0, variant, day };
+        *work.experiment_sums(place) += sums::Sums { exposures, clicked, ..Default::default() };
+    }
+    work.commit().await.unwrap();
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn what_an_evening_found_stays_found_though_its_figures_are_not_shown(db: PgPool) {
+    let it = begin(db, &design()).await;
+    // Of a hundred days every other one is shown, the last one among them.
+    put(&it, 99, [(1, 0), (1, 0)]).await;
+    put(&it, 49, [(4_999, 200), (4_999, 280)]).await;
+    put(&it, 48, [(1_000, 90), (1_000, 20)]).await;
+    put(&it, 0, [(10, 1), (10, 1)]).await;
+    let shown = shown(&it).await;
+    assert!(shown.days[50].means.is_empty() && !shown.days[51].means.is_empty());
+    let comparison = &shown.primary.analysis.comparisons[0];
+    assert!(comparison.smallest_p < 0.01 && comparison.always_valid.p > 0.5, "{comparison:?}");
+    assert!(matches!(shown.primary.analysis.verdict, Verdict::Winner { .. }), "{:?}", shown.primary.analysis.verdict);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_mismatch_of_an_evening_stays_though_its_figures_are_not_shown(db: PgPool) {
+    let it = begin(db, &design()).await;
+    put(&it, 99, [(1, 0), (1, 0)]).await;
+    put(&it, 49, [(1_000, 100), (100, 10)]).await;
+    put(&it, 48, [(100, 10), (1_000, 100)]).await;
+    put(&it, 0, [(10, 1), (10, 1)]).await;
+    let shown = shown(&it).await;
+    assert!(shown.days[50].means.is_empty() && !shown.primary.analysis.srm.is_alarm);
+    let since = shown.days[50].day.and_time(NaiveTime::MIN).and_utc();
+    assert_eq!(shown.primary.analysis.verdict, Verdict::SampleRatioMismatch { since: Some(since) });
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_weight_of_nothing_leaves_the_results_to_be_read(db: PgPool) {
+    let it = begin(db, &Design { bandit: Some(Bandit { floor: 0.0 }), ..design() }).await;
+    put(&it, 1, [(500, 5), (500, 200)]).await;
+    sqlx::query("insert into experiment_weights values ($1, 1, 1, '{0, 1}', '{0, 1}', now())")
+        .bind(it.experiment_id)
+        .execute(&it.it.engine.db)
+        .await
+        .unwrap();
+    let shown = shown(&it).await;
+    assert!(matches!(shown.primary.analysis.verdict, Verdict::Winner { .. }), "{:?}", shown.primary.analysis.verdict);
+    assert!(shown.planner.baseline.is_some());
+    assert_eq!((shown.planner.needed_units, shown.planner.detectable_lift), (None, None));
 }

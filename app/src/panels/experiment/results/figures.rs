@@ -4,7 +4,7 @@ use domain::{
     Currency,
     experiment::{
         Metric,
-        statistics::{Analysis, Comparison, Interval},
+        statistics::{AlwaysValid, AlwaysValidMethod, Analysis, Comparison, Interval},
     },
 };
 
@@ -34,6 +34,25 @@ pub fn difference(metric: Metric, currency: Currency, number: f64) -> String {
         _ => "+",
     };
     format!("{sign}{text}")
+}
+
+fn difference_interval(metric: Metric, currency: Currency, interval: Interval) -> String {
+    let high = interval.high.map_or_else(|| "no bound".to_owned(), |high| difference(metric, currency, high));
+    format!("{} to {high}", difference(metric, currency, interval.low))
+}
+
+/// The interval that holds at any time, on the scale that decides: the other one may disagree with the verdict.
+pub fn deciding_interval(metric: Metric, currency: Currency, always_valid: AlwaysValid) -> Option<String> {
+    if is_of_difference(always_valid) {
+        always_valid.interval.map(|interval| difference_interval(metric, currency, interval))
+    } else {
+        always_valid.lift_interval.map(lift_interval)
+    }
+}
+
+/// Plain rates are decided by the lift; averages, and rates whose history is taken off, by the difference.
+pub fn is_of_difference(always_valid: AlwaysValid) -> bool {
+    always_valid.method == AlwaysValidMethod::Absolute
 }
 
 /// What shipping costs per unit on average; next to nothing is told as that.
@@ -134,6 +153,8 @@ mod tests {
     fn an_interval_may_have_no_upper_bound() {
         assert_eq!(lift_interval(Interval { low: -0.1, high: None }), "−10.0 % to no bound");
         assert_eq!(lift_interval(Interval { low: 0.01, high: Some(0.2) }), "+1.0 % to +20.0 %");
+        let of_money = difference_interval(Metric::CommissionPerUnit, Currency::USD, Interval { low: -1.5, high: Some(10.0) });
+        assert_eq!(of_money, "−$0.0150 to +$0.1000");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use domain::experiment::{
 };
 use leptos::prelude::*;
 
-use super::figures::{chance, difference, expected_loss, lift, lift_interval, p, value};
+use super::figures::{chance, deciding_interval, difference, expected_loss, is_of_difference, lift, p, value};
 use crate::components::{Badge, DataTable, NumberCell, Tone, count};
 
 /// What of a variant's units the metric counts.
@@ -121,16 +121,22 @@ fn Row(
 fn Against(comparison: Comparison, metric: Metric, currency: domain::Currency, alpha: f64, several: bool) -> impl IntoView {
     let Comparison { difference: found, p_adjusted, always_valid, smallest_p, smallest_p_adjusted, beliefs, .. } = comparison;
     let lift_words = found.lift.map_or_else(|| "–".to_owned(), |found| lift(found.estimate));
-    let interval = always_valid.lift_interval.map(lift_interval);
+    let interval = deciding_interval(metric, currency, always_valid).map(|interval| view! { <span class="books__small">{interval}</span> });
+    let (of_difference, of_lift) = if is_of_difference(always_valid) { (interval, None) } else { (None, interval) };
     let any_time = if several { smallest_p_adjusted } else { smallest_p };
     let once = if several { p_adjusted.or(found.p) } else { found.p };
     let corrected = several.then_some("corrected for the number of variants (Holm)");
     let is_clear = any_time <= alpha;
     let loss = beliefs.map_or_else(|| "–".to_owned(), |beliefs| expected_loss(metric, currency, beliefs.loss_of_shipping));
     view! {
-        <NumberCell label="Difference">{difference(metric, currency, found.absolute.estimate)}</NumberCell>
+        <NumberCell label="Difference">
+            <span class="two-lines">
+                <span>{difference(metric, currency, found.absolute.estimate)}</span>
+                {of_difference}
+            </span>
+        </NumberCell>
         <NumberCell label="Lift">
-            <span class="two-lines"><strong>{lift_words}</strong>{interval.map(|interval| view! { <span class="books__small">{interval}</span> })}</span>
+            <span class="two-lines"><strong>{lift_words}</strong>{of_lift}</span>
         </NumberCell>
         <td data-kind="number" data-label="p, any time" title=corrected>
             {if is_clear { view! { <strong>{p(any_time)}</strong> }.into_any() } else { p(any_time).into_any() }}

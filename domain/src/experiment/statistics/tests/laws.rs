@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 
 use super::super::{special, *};
-use crate::experiment::Plan;
+use crate::experiment::{BUCKETS, Plan, bucket_ranges, choose_variation};
 
 fn question(arms: &[(u64, u64)]) -> Question {
     let named = arms.iter().enumerate().map(|(index, (units, successes))| (format!("v{index}"), ArmStatistics::rate(*units, *successes)));
@@ -71,6 +71,23 @@ proptest! {
         let weights = bandit_weights(MetricKind::Rate, &statistics, floor).unwrap().unwrap().weights;
         prop_assert!((weights.iter().sum::<f64>() - 1.0).abs() < 1e-9);
         prop_assert!(weights.iter().all(|weight| *weight >= floor - 1e-12));
+    }
+
+    #[test]
+    fn weights_of_a_bandit_are_dealt_to_the_last_bucket(arms in prop::collection::vec((100_u64..5_000).prop_flat_map(|units| (Just(units), 0..=units)), 2..9), part in 0.0..=1.0_f64) {
+        let floor = part / arms.len() as f64;
+        let statistics: Vec<_> = arms.iter().map(|(units, successes)| ArmStatistics::rate(*units, *successes)).collect();
+        let weights = bandit_weights(MetricKind::Rate, &statistics, floor).unwrap().unwrap().dealt(floor);
+        let ranges = bucket_ranges(weights.len(), 1.0, Some(&weights));
+        let mut dealt = vec![0_u32; weights.len()];
+        for bucket in 0..BUCKETS {
+            dealt[choose_variation(f64::from(bucket) / f64::from(BUCKETS), &ranges).unwrap()] += 1;
+        }
+        for (weight, dealt) in weights.iter().zip(dealt) {
+            let share = f64::from(dealt) / f64::from(BUCKETS);
+            prop_assert!((weight - share).abs() < 1e-9, "{} is dealt as {}", weight, share);
+            prop_assert!(dealt >= 1 && share > floor - 1.0 / f64::from(BUCKETS));
+        }
     }
 
     #[test]

@@ -15,8 +15,12 @@ fn sentence(question: &Question) -> String {
 }
 
 fn guardrail(control: (u64, u64), variant: (u64, u64)) -> GuardrailQuestion {
-    let arms = vec![ArmStatistics::rate(control.0, control.1), ArmStatistics::rate(variant.0, variant.1)];
-    GuardrailQuestion { metric: "success_rate".into(), kind: MetricKind::Rate, margin: 0.05, arms }
+    guardrail_of_all("success_rate", &[control, variant])
+}
+
+fn guardrail_of_all(metric: &str, arms: &[(u64, u64)]) -> GuardrailQuestion {
+    let arms = arms.iter().map(|(units, successes)| ArmStatistics::rate(*units, *successes)).collect();
+    GuardrailQuestion { metric: metric.into(), kind: MetricKind::Rate, margin: 0.05, arms }
 }
 
 #[test]
@@ -93,8 +97,111 @@ fn a_guardrail_that_nobody_meets_any_more_is_harmed_and_one_without_a_baseline_u
 fn an_earlier_p_value_keeps_counting() {
     let mut asked = question(&[("control", 6_000, 600), ("compact", 6_000, 640)]);
     assert!(matches!(analyse(&asked).unwrap().verdict, Verdict::KeepRunning { .. }));
-    asked.arms[1].smallest_p_before = Some(0.01);
+    asked.arms[1].evidence_before = Some(Evidence { p: 0.01, difference: 0.02 });
     assert!(matches!(analyse(&asked).unwrap().verdict, Verdict::Winner { .. }));
+    let said = sentence(&asked);
+    assert!(said.ends_with("; an earlier look showed it, the figures of now alone would not"), "{said}");
+}
+
+#[test]
+fn evidence_for_one_side_decides_nothing_once_the_figures_are_on_the_other() {
+    let better = look(&question(&[("control", 5_000, 200), ("compact", 5_000, 280)])).unwrap().evidence[1];
+    let mut later = question(&[("control", 20_000, 1_000), ("compact", 20_000, 985)]);
+    later.arms[1].evidence_before = better;
+    let analysis = analyse(&later).unwrap();
+    let comparison = &analysis.comparisons[0];
+    assert!(comparison.smallest_p < 0.01 && comparison.smallest_p_difference > 0.0, "{comparison:?}");
+    assert_eq!((comparison.outcome, analysis.verdict), (Outcome::Open, Verdict::Inconclusive { is_plan_reached: true }));
+    // The other way round as well, and the side that was shown is right again once the figures are back on it.
+    let worse = Some(Evidence { p: 0.0088, difference: -0.016 });
+    for (successes, outcome) in [(1_015, Outcome::Open), (985, Outcome::Worse)] {
+        let mut later = question(&[("control", 20_000, 1_000), ("compact", 20_000, successes)]);
+        later.arms[1].evidence_before = worse;
+        assert_eq!(analyse(&later).unwrap().comparisons[0].outcome, outcome);
+    }
+}
+
+#[test]
+fn a_look_remembers_what_its_analysis_shows_and_nothing_of_a_handful_of_units() {
+    let asked = question(&[("control", 5_000, 200), ("compact", 5_000, 280), ("wide", 99, 40)]);
+    let (found, analysis) = (look(&asked).unwrap(), analyse(&asked).unwrap());
+    let shown = &analysis.comparisons[0];
+    assert_eq!(found.evidence, [None, Some(Evidence { p: shown.smallest_p, difference: shown.smallest_p_difference }), None]);
+    assert_eq!(found.srm, analysis.srm);
+    let mut later = question(&[("control", 6_000, 300), ("compact", 6_000, 310), ("wide", 99, 40)]);
+    later.arms.iter_mut().zip(&found.evidence).for_each(|(arm, before)| arm.evidence_before = *before);
+    assert_eq!(look(&later).unwrap().evidence, found.evidence, "weaker evidence replaces none");
+}
+
+/// Decided on the absolute scale, while the interval of the log ratio still holds no difference.
+fn of_means() -> Question {
+    let arm = |key: &str, sum: i64, squares: i64| (key.to_owned(), ArmStatistics::mean(1_000, sum.into(), squares.into()));
+    let arms = vec![arm("control", 5_000, 183_841), arm("compact", 7_200, 210_681)];
+    Question::new(MetricKind::Mean, arms, vec![1.0; 2], Plan::default())
+}
+
+#[test]
+fn a_mean_is_told_with_the_interval_that_it_was_decided_by() {
+    let comparison = &analyse(&of_means()).unwrap().comparisons[0];
+    assert!(comparison.always_valid.lift_interval.unwrap().low < 0.0 && comparison.always_valid.interval.unwrap().low > 0.0);
+    let said = sentence(&of_means());
+    assert!(said.starts_with("`compact` wins: +44.0 %, that is +2.20 per unit (+0.0"), "{said}");
+    let money = sentence(&Question { currency: Some(crate::Currency::USD), ..of_means() });
+    assert!(money.starts_with("`compact` wins: +44.0 %, that is +0.0220 USD per unit (+0.000"), "{money}");
+    let mut open = Question { is_over: true, ..of_means() };
+    open.arms[1].statistics = ArmStatistics::mean(1_000, 5_100.into(), 184_851.into());
+    let said = sentence(&open);
+    assert!(said.contains("no difference was found; differences below -2.") && said.ends_with(" per unit are ruled out"), "{said}");
+}
+
+#[test]
+fn several_variants_are_told_apart() {
+    let asked = question(&[("control", 8_000, 800), ("compact", 8_000, 600), ("wide", 8_000, 805)]);
+    let said = sentence(&asked);
+    assert!(
+        said.starts_with("inconclusive: the planned sample is reached; `compact` is worse; for `wide` no difference was found; lifts"),
+        "{said}"
+    );
+    let running = Question { plan: Plan { planned_units: 48_000, ..Plan::default() }, ..asked };
+    assert_eq!(sentence(&running), "keep running: 50 % of the planned sample; `compact` is worse");
+}
+
+#[test]
+fn a_variant_that_does_harm_is_named_whatever_the_verdict_is() {
+    let harmful = guardrail_of_all("success_rate", &[(8_000, 4_000), (8_000, 4_000), (8_000, 3_000)]);
+    let take_out = "; take `wide` out: it lowers success_rate by more than the 5 % that are bearable";
+    let won = question(&[("control", 8_000, 800), ("compact", 8_000, 1_000), ("wide", 8_000, 1_100)]);
+    let won = sentence(&Question { guardrails: vec![harmful.clone()], ..won });
+    assert!(won.starts_with("`compact` wins: +25.0 %") && won.ends_with(take_out) && !won.contains("the best of"), "{won}");
+    let open = question(&[("control", 8_000, 800), ("compact", 8_000, 801), ("wide", 8_000, 1_100)]);
+    let open = sentence(&Question { guardrails: vec![harmful.clone()], ..open });
+    assert!(open.contains("; `wide` is better; for `compact` no difference was found") && open.ends_with(take_out), "{open}");
+    let early = question(&[("control", 8_000, 800), ("compact", 99, 10), ("wide", 8_000, 801)]);
+    let periods = vec![WeightPeriod { weights: vec![80.0, 1.0, 80.0], units: vec![8_000, 99, 8_000] }];
+    let early = sentence(&Question { guardrails: vec![harmful], periods, ..early });
+    assert!(early.starts_with("too early to tell: `compact` has 99 units") && early.ends_with(take_out), "{early}");
+
+    let both = |metric| GuardrailQuestion { margin: 0.005, ..guardrail_of_all(metric, &[(8_000, 4_000), (8_000, 3_000), (8_000, 3_000)]) };
+    let all = question(&[("control", 8_000, 800), ("compact", 8_000, 1_000), ("wide", 8_000, 1_100)]);
+    let all = sentence(&Question { guardrails: vec![both("success_rate"), both("conversion_rate")], ..all });
+    let lowers = "lowers success_rate by more than the 0.5 % and conversion_rate by more than the 0.5 % that are bearable";
+    assert_eq!(all, format!("stop: `compact` {lowers}, `wide` {lowers}"));
+}
+
+#[test]
+fn few_successes_are_judged_exactly_whatever_the_units_did_before() {
+    let question = |successes: [i64; 2]| {
+        let arms = ["control", "compact"].into_iter().zip(successes).map(|(key, successes)| {
+            let covariate = CovariateSums { sum: 500.into(), sum_squares: 900.into(), sum_products: (2 * successes).into() };
+            let statistics = ArmStatistics { covariate: Some(covariate), ..ArmStatistics::mean(500, successes.into(), successes.into()) };
+            (key.to_owned(), statistics)
+        });
+        analyse(&Question::new(MetricKind::Rate, arms.collect(), vec![1.0; 2], Plan::default())).unwrap()
+    };
+    let few = question([2, 30]);
+    assert_eq!((few.comparisons[0].always_valid.method, few.variance_reduction), (AlwaysValidMethod::ExactSplit, None));
+    let many = question([20, 30]);
+    assert!(many.comparisons[0].always_valid.method == AlwaysValidMethod::Absolute && many.variance_reduction.is_some());
 }
 
 #[test]
