@@ -1,4 +1,4 @@
-//! Case studies: a developer's way with a partner, written from the data by a template (SPEC 3.6).
+//! Case studies: a developer's way with a partner, written from the data by a template.
 //!
 //! [`draft`] turns facts into title, summary, story, figures and timeline; an operator edits the texts and publishes. Every figure names
 //! the query that it came from, its period and its n. The developer appears as `Developer 1a2b3c4d` only. The same facts give the same

@@ -1,4 +1,4 @@
-//! Rating: what a conversion earns (SPEC 3.5).
+//! Rating: what a conversion earns.
 //!
 //! `base = value × commission_rate`; `multiplier = min(∏ value multipliers of the distinct achieved metrics, cap)`;
 //! `final = base × multiplier`. The first verified milestone that needs verification adds `base × success_bonus_rate`

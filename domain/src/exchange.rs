@@ -187,6 +187,8 @@ pub fn cross(from: &Rate, to: &Rate) -> Result<ExchangeRate, Uncrossable> {
 
 /// The exchange rate to use on `day`: of the last day on or before it that has both currencies, if that is [`usable`]. `rates` may be in
 /// any order. An amount in its own currency needs no rate: that gives 1 : 1 on `day` itself.
+///
+/// This is the rule as values tell it. Postgres, which holds all days, applies it in `engine::exchange::rate_on`, and is tested against it.
 pub fn find_rate(rates: &[Rate], from: Currency, to: Currency, day: NaiveDate) -> Option<ExchangeRate> {
     if from == to {
         return Some(ExchangeRate { from, to, from_per_euro: Decimal::ONE, to_per_euro: Decimal::ONE, day });

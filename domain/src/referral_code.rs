@@ -1,4 +1,4 @@
-//! Referral codes: `p4s_{user}_{partner}_{site}[_{meta}]` (SPEC 3.2).
+//! Referral codes: `p4s_{user}_{partner}_{site}[_{meta}]`.
 //!
 //! The hashes are salted with a secret of the installation, so that a code names nobody.
 

@@ -8,13 +8,7 @@ export const binary = process.env.ORCHESTRATOR_BINARY ?? join(projectDir, 'targe
 
 /** What the server under test is started with; its command line needs the same. */
 export function serverEnvironment(): NodeJS.ProcessEnv {
-  const environment: NodeJS.ProcessEnv = {
-    ...process.env,
-    LEPTOS_OUTPUT_NAME: 'orchestrator',
-    LEPTOS_SITE_ROOT: join(projectDir, 'target/site'),
-    LEPTOS_HASH_FILES: 'true',
-    LEPTOS_ENV: 'PROD',
-  };
+  const environment: NodeJS.ProcessEnv = { ...process.env };
   // It shall use its own Postgres and Redis.
   delete environment.DATABASE_URL;
   delete environment.REDIS_URL;

@@ -1,4 +1,5 @@
-//! Who may do what; each workflow that a person or machine can ask for begins with one of these.
+//! Who may do what; each workflow that a person or machine can ask for begins with one of these, and so does each door that reads a
+//! large body. Who is not signed in is told so; who is and still may not is told what.
 
 use domain::auth::Principal;
 
@@ -16,7 +17,7 @@ pub fn require_operate(who: &Principal, what: &str) -> Result<()> {
 
 /// Lets machines with the scope pass, and those who may change things.
 pub fn require_scope(who: &Principal, scope: &str, what: &str) -> Result<()> {
-    if who.has_scope(scope) { Ok(()) } else { refuse(who, what) }
+    if who.has_scope(scope) { Ok(()) } else { refuse(who, &format!("{what} (this needs the scope {scope})")) }
 }
 
 fn refuse(who: &Principal, what: &str) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Case studies: drafted from what a developer really reached with a partner, edited and published by operators (SPEC 3.6).
+//! Case studies: drafted from what a developer really reached with a partner, edited and published by operators.
 //!
 //! Nothing is published without the developer's consent; taking the consent back withdraws what was published. What the texts
 //! were written from is kept beside them, so that every figure can be checked.

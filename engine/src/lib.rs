@@ -4,6 +4,7 @@
 //! [`Principal`](domain::auth::Principal) who asks and authorise it themselves. Status codes, headers and HTML are absent here.
 
 pub mod access;
+mod advisory_lock;
 pub mod agent;
 pub mod analysis;
 pub mod api_token;
@@ -124,7 +125,7 @@ impl Engine {
         Ok(Self::with(db, redis, keys))
     }
 
-    /// An engine over handles that are there already, for tests.
+    /// An engine over handles that are there already: the ones that [`Engine::connect`] made, or a test's own.
     pub fn with(db: sqlx::PgPool, redis: redis::aio::ConnectionManager, keys: Keys) -> Self {
         // Half a second: a visitor must not wait for a database that is away, since the fallback is there.
         let clicks_db = PgPoolOptions::new()

@@ -15,7 +15,11 @@ use sqlx::PgConnection;
 mod overview;
 pub use overview::{Overview, overview};
 
-use crate::{Engine, Error, Result, audit, partner};
+use crate::{
+    Engine, Error, Result,
+    access::{self, require_scope},
+    audit, partner,
+};
 
 /// A project to be registered.
 #[derive(Clone, Debug)]
@@ -37,9 +41,9 @@ const ATTEMPTS: usize = 5;
 /// Registers a site; the developer too, if nobody of that name is known. Each call makes a new site.
 ///
 /// # Errors
-/// [`Error::Forbidden`] without the scope `sites:write`, [`Error::Invalid`] with the field that is out of bounds.
+/// [`Error::Invalid`] with the field that is out of bounds; refuses who lacks the scope `sites:write`.
 pub async fn create(engine: &Engine, who: &Principal, new: NewSite) -> Result<Site> {
-    require(who, "sites:write")?;
+    require_scope(who, "sites:write", "add sites")?;
     let name = bounded("name", &new.name)?;
     let user_ref = bounded("user_ref", &new.user_ref)?;
     let url = new.url.as_deref().map(checked_url).transpose()?;
@@ -215,16 +219,8 @@ async fn has_code(tx: &mut PgConnection, site_id: SiteId, partner_id: &PartnerId
     Ok(row.exists)
 }
 
-fn require(who: &Principal, scope: &str) -> Result<()> {
-    match who {
-        _ if who.has_scope(scope) => Ok(()),
-        Principal::Anonymous => Err(Error::Unauthenticated),
-        _ => Err(Error::Forbidden(format!("{} has no scope `{scope}`", who.actor()))),
-    }
-}
-
 fn require_read(who: &Principal) -> Result<()> {
-    if who.may_read() { Ok(()) } else { require(who, "sites:write") }
+    if who.has_scope("sites:write") { Ok(()) } else { access::require_read(who, "see sites") }
 }
 
 fn bounded<'t>(field: &str, text: &'t str) -> Result<&'t str> {

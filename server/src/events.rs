@@ -10,15 +10,16 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
-use domain::{Problem, auth::Principal};
+use domain::auth::Principal;
+use engine::access::require_read;
 use futures::{Stream, StreamExt};
 use tokio_stream::wrappers::{BroadcastStream, WatchStream};
 
 use crate::{problem::ApiError, router::AppState};
 
 pub async fn stream(State(state): State<AppState>, Extension(who): Extension<Principal>) -> Response {
-    if !who.may_read() {
-        return ApiError(Problem::new(401, "unauthenticated", "not signed in")).into_response();
+    if let Err(refusal) = require_read(&who, "see live events") {
+        return ApiError::from(refusal).into_response();
     }
     let stopping = WatchStream::new(state.stopping.clone()).filter(|stopping| std::future::ready(*stopping)).into_future();
     Sse::new(events(&state).take_until(stopping)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()

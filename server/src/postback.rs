@@ -1,4 +1,4 @@
-//! `/postback/{partner}`: one GET or POST per conversion or refund, as trackers send them (SPEC 3.4).
+//! `/postback/{partner}`: one GET or POST per conversion or refund, as trackers send them.
 //!
 //! It is not signed, so that a token of the partner's own stands in its query. What it says takes the same path as a
 //! webhook of our contract. `docs/PARTNER-WEBHOOKS.md` lists the parameters.

@@ -5,18 +5,21 @@ use std::net::SocketAddr;
 use axum::{
     Extension, Json,
     body::{Body, Bytes},
-    extract::{ConnectInfo, Path, Query, Request, State},
+    extract::{ConnectInfo, Path, Query, Request, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use domain::{Problem, RecommendationId, SessionId, auth::Principal, partner::IntegrationKind};
 use engine::{
     Engine, Error,
+    access::require_scope,
     click::{self, Redirect, Visit},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{
+    api::conversions::read_object,
     auth::{cookie, text},
     problem::ApiResult,
 };
@@ -136,11 +139,11 @@ pub struct RecordedClick {
 pub async fn record(
     State(engine): State<Engine>,
     Extension(who): Extension<Principal>,
-    Json(new): Json<NewClick>,
+    body: Result<Bytes, BytesRejection>,
 ) -> ApiResult<(StatusCode, Json<RecordedClick>)> {
-    if !who.has_scope("clicks:write") {
-        return Err(Problem::new(403, "forbidden", "not allowed").detail("this needs an API token with the scope clicks:write").into());
-    }
+    // Who may not is told so, and not what is wrong with the body.
+    require_scope(&who, "clicks:write", "record clicks")?;
+    let new = read(read_object(body)?)?;
     let visit = Visit {
         source_url: new.source_url.as_deref(),
         user_agent: new.user_agent.as_deref(),
@@ -162,4 +165,34 @@ pub async fn record(
         location: redirect.location,
     };
     Ok((StatusCode::CREATED, Json(recorded)))
+}
+
+/// The click that a request tells of; what is wrong is named.
+fn read(fields: Map<String, Value>) -> ApiResult<NewClick> {
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+        let field = match error.path().to_string() {
+            whole if whole == "." => "body".to_owned(),
+            field => field,
+        };
+        Error::invalid(field, error.into_inner()).into()
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_click_is_named() {
+        let read = |fields: Value| read(fields.as_object().unwrap().clone());
+        assert_eq!(read(json!({ "referralCode": "abc", "ip": "192.0.2.1" })).unwrap().referral_code, "abc");
+        let refused = |fields: Value| read(fields).map(|_| ()).unwrap_err().0;
+        let problem = refused(json!({ "referralCode": "abc", "ip": "nowhere" }));
+        assert_eq!((problem.status, problem.code.as_str(), problem.field.as_deref()), (422, "invalid", Some("ip")));
+        assert_eq!(refused(json!({ "referralCode": "abc", "sessionID": "x" })).field.as_deref(), Some("sessionID"));
+        assert_eq!(refused(json!({})).detail.as_deref(), Some("missing field `referralCode`"));
+    }
 }

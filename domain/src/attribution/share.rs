@@ -14,7 +14,7 @@ use super::{Model, Policy};
 pub const SHARE_DIGITS: u32 = 9;
 const SHARE_UNITS: u128 = 1_000_000_000;
 
-/// Time after which a touch counts half as much (SPEC 3.4).
+/// 7 days: the time after which a touch of a time-decay journey counts half as much.
 const HALF_LIFE: Duration = Duration::days(7);
 
 /// The natural logarithm of 2, to 28 digits after the point.

@@ -1,6 +1,6 @@
 //! Reading a project safely, from a folder or an archive, for [`domain::analysis`].
 //!
-//! Bounds (SPEC 3.7): 20 000 files, 2 MiB read of each, 64 MiB in all, 10 s; what lies beyond is left out and the analysis says so.
+//! Bounds: 20 000 files, 2 MiB read of each, 64 MiB in all, 10 s; what lies beyond is left out and the analysis says so.
 //! Nothing is ever written to disk, no link is followed, no code of the project is run.
 
 mod archive;

@@ -391,7 +391,7 @@ impl<'c> Counts<'c> {
     }
 }
 
-/// Inserts clicks of the past in one go, for demo history; durable when it returns.
+/// Inserts clicks of the past in one go, for demo history and the fixtures of tests; durable when it returns.
 pub async fn insert_history(engine: &Engine, clicks: &[Click]) -> Result<()> {
     for clicks in clicks.chunks(5_000) {
         engine.clicks.store.insert_new(0, clicks).await?;

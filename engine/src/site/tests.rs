@@ -29,7 +29,7 @@ fn new_site() -> NewSite {
 
 fn machine(scopes: &[&str]) -> Principal {
     let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-    Principal::Machine { id: ApiTokenId(Uuid::nil()), name: "generator".into(), scopes }
+    Principal::Machine { id: ApiTokenId(Uuid::nil()), name: "generator".into(), scopes, partner_id: None }
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]

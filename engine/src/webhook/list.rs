@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::{PartnerId, WebhookDeliveryId, auth::Principal, webhook::DeliveryState};
 use serde::{Deserialize, Serialize};
 
-use crate::{Engine, Error, Result};
+use crate::{Engine, Error, Result, access::require_read};
 
 const PAGE_LENGTH: i64 = 50;
 
@@ -43,11 +43,9 @@ pub struct DeliveryPage {
 /// The newest deliveries first, 50 a page.
 ///
 /// # Errors
-/// [`Error::Forbidden`] for anyone but operators.
+/// Refuses who may not read.
 pub async fn list(engine: &Engine, who: &Principal, filter: &Filter) -> Result<DeliveryPage> {
-    if !who.may_read() {
-        return Err(Error::Unauthenticated);
-    }
+    require_read(who, "see webhook deliveries")?;
     let mut deliveries = sqlx::query_as!(
         Delivery,
         r#"select webhook_delivery_id as "webhook_delivery_id: WebhookDeliveryId", partner_id as "partner_id: PartnerId", event_path, event_type, message_id,
@@ -73,11 +71,9 @@ pub async fn list(engine: &Engine, who: &Principal, filter: &Filter) -> Result<D
 /// One delivery with its raw body, as text where it is UTF-8.
 ///
 /// # Errors
-/// [`Error::NotFound`] if there is none.
+/// [`Error::NotFound`] if there is none; refuses who may not read.
 pub async fn find(engine: &Engine, who: &Principal, id: WebhookDeliveryId) -> Result<(Delivery, String)> {
-    if !who.may_read() {
-        return Err(Error::Unauthenticated);
-    }
+    require_read(who, "see webhook deliveries")?;
     let delivery = sqlx::query_as!(
         Delivery,
         r#"select webhook_delivery_id as "webhook_delivery_id: WebhookDeliveryId", partner_id as "partner_id: PartnerId", event_path, event_type, message_id,

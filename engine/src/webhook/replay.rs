@@ -3,7 +3,7 @@
 use domain::{PartnerId, auth::Principal};
 use serde_json::json;
 
-use crate::{Engine, Error, Result, audit};
+use crate::{Engine, Result, access::require_operate, audit};
 
 /// 10,000: what one statement puts back, so that it neither locks for long nor floods the workers; a second call takes the next ones.
 const REPLAYED_MAX: i64 = 10_000;
@@ -12,11 +12,9 @@ const REPLAYED_MAX: i64 = 10_000;
 /// did is not done twice.
 ///
 /// # Errors
-/// [`Error::Forbidden`] for anyone but operators.
+/// Refuses anyone but operators.
 pub async fn replay_dead(engine: &Engine, who: &Principal, partner_id: Option<&PartnerId>) -> Result<u64> {
-    if !who.may_operate() {
-        return Err(Error::Forbidden("only operators replay deliveries".to_owned()));
-    }
+    require_operate(who, "replay deliveries")?;
     let mut tx = engine.db.begin().await?;
     let replayed = sqlx::query!(
         "update webhook_deliveries
@@ -60,7 +58,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        partner, testing,
+        Error, partner, testing,
         webhook::{self, Filter},
     };
 
@@ -92,9 +90,28 @@ mod tests {
     }
 
     #[sqlx::test(migrator = "crate::MIGRATOR")]
-    async fn only_operators_replay(db: PgPool) {
+    async fn only_operators_see_and_replay(db: PgPool) {
         let engine = with_dead_deliveries(db).await;
-        assert!(matches!(replay_dead(&engine, &Principal::Anonymous, None).await, Err(Error::Forbidden(_))));
+        let id = engine.new_id();
+        let scopes = vec!["conversions:write".to_owned()];
+        let machine = Principal::Machine { id: engine.new_id(), name: "ci".to_owned(), scopes, partner_id: None };
+        for who in [Principal::Anonymous, machine] {
+            let refusals = [
+                replay_dead(&engine, &who, None).await.map(drop),
+                webhook::replay(&engine, &who, id).await,
+                webhook::list(&engine, &who, &Filter::default()).await.map(drop),
+                webhook::find(&engine, &who, id).await.map(drop),
+                webhook::headers(&engine, &who, id).await.map(drop),
+                webhook::send_test(&engine, &who, &"figma".parse().unwrap()).await.map(drop),
+            ];
+            for refusal in refusals.map(Result::unwrap_err) {
+                let right = match who {
+                    Principal::Anonymous => matches!(refusal, Error::Unauthenticated),
+                    _ => matches!(refusal, Error::Forbidden(_)),
+                };
+                assert!(right, "{who:?}: {refusal}");
+            }
+        }
         assert_eq!(dead(&engine).await, 2);
     }
 }

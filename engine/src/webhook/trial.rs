@@ -11,17 +11,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Receipt, Refusal, receive};
-use crate::{Engine, Error, Result, partner};
+use crate::{Engine, Error, Result, access::require_operate, partner};
 
 /// Signs a `conversion.created` that says `is_test` with the partner's newest active secret and delivers it to ourselves. It never converts.
 ///
 /// # Errors
 /// [`Error::Conflict`] if no secret is active or no webhook takes the event, or says why the delivery was refused;
-/// [`Error::Forbidden`] for anyone but operators.
+/// refuses anyone but operators.
 pub async fn send_test(engine: &Engine, who: &Principal, partner_id: &PartnerId) -> Result<Receipt> {
-    if !who.may_operate() {
-        return Err(Error::Forbidden("only operators send test webhooks".to_owned()));
-    }
+    require_operate(who, "send test webhooks")?;
     let partner = partner::show(engine, who, partner_id).await?;
     let webhook =
         conversion_webhook(&partner).ok_or_else(|| Error::Conflict(format!("`{partner_id}` has no webhook for `conversion.created`")))?;
@@ -97,6 +95,6 @@ mod tests {
         let (engine, supabase) = registry(db).await;
         let error = send_test(&engine, &Principal::CommandLine, &supabase).await.unwrap_err();
         assert_eq!(error.to_string(), "`supabase` has no active webhook secret: make one first");
-        assert!(matches!(send_test(&engine, &Principal::Anonymous, &supabase).await, Err(Error::Forbidden(_))));
+        assert!(matches!(send_test(&engine, &Principal::Anonymous, &supabase).await, Err(Error::Unauthenticated)));
     }
 }

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use domain::{ImportId, Problem, auth::Principal};
-use engine::{Engine, Error, exchange, import};
+use engine::{Engine, Error, access::require_operate, exchange, import};
 use url::form_urlencoded;
 
 use crate::problem::{ApiError, ApiResult};
@@ -83,14 +83,7 @@ struct Upload {
 impl Upload {
     async fn read(who: &Principal, mut form: Multipart) -> ApiResult<Self> {
         // Nobody shall make us read a file before we ask who it is.
-        if !who.may_operate() {
-            let refusal = if *who == Principal::Anonymous {
-                Error::Unauthenticated
-            } else {
-                Error::Forbidden("only operators upload files".to_owned())
-            };
-            return Err(refusal.into());
-        }
+        require_operate(who, "upload files")?;
         let broken = |error: axum::extract::multipart::MultipartError| {
             let problem = match error.status() {
                 StatusCode::PAYLOAD_TOO_LARGE => Problem::new(413, "too_large", "file too large").detail("the file may have 10 MiB"),

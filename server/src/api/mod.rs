@@ -3,7 +3,7 @@
 //! Handlers translate between HTTP and the engine, which authorises and decides. To add a resource: a file here, its routes below.
 
 mod case_studies;
-mod conversions;
+pub mod conversions;
 mod experiments;
 mod files;
 mod impressions;
@@ -36,6 +36,7 @@ pub fn routes() -> Router<AppState> {
     let events = Router::new()
         .route("/api/v1/conversions", post(conversions::create))
         .route("/api/v1/reversals", post(reversals::create))
+        .route("/api/v1/clicks", post(redirect::record))
         .layer(DefaultBodyLimit::max(conversions::BODY_BYTES_MAX));
     let experiments = Router::new()
         .route("/api/v1/experiments", get(experiments::list).post(experiments::create))
@@ -51,7 +52,6 @@ pub fn routes() -> Router<AppState> {
         .route("/api/v1/sites/{id}/recommendations", get(recommendations::list))
         .layer(any_origin())
         .route("/api/v1/sites/{id}", get(sites::show))
-        .route("/api/v1/clicks", post(redirect::record))
         .route("/api/v1/successes", post(successes::create).layer(DefaultBodyLimit::max(successes::BODY_BYTES_MAX)))
         .route("/case-studies/{id}/export/{format}", get(case_studies::export))
         .route("/reports/attribution.csv", get(multitouch::export))

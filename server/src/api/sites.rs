@@ -17,6 +17,7 @@ use domain::{
 };
 use engine::{
     Engine, Error,
+    access::require_scope,
     site::{self, NewSite},
 };
 use serde::Serialize;
@@ -111,12 +112,7 @@ pub async fn show(
 
 async fn receive(engine: &Engine, who: &Principal, upload: Multipart) -> ApiResult<Site> {
     // Nobody shall make us read 64 MiB before we ask who it is.
-    let refusal = match who {
-        Principal::Anonymous => Some(Error::Unauthenticated),
-        who if !who.has_scope("sites:write") => Some(Error::Forbidden("this needs the scope sites:write".to_owned())),
-        _ => None,
-    };
-    if let Some(refusal) = refusal {
+    if let Err(refusal) = require_scope(who, "sites:write", "add sites") {
         skip(upload).await;
         return Err(refusal.into());
     }

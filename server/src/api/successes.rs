@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use domain::{PartnerId, Problem, SuccessEventId, auth::Principal};
 use engine::{
     Engine, Error,
+    access::require_scope,
     success::{self, Listed},
 };
 use serde::Serialize;
@@ -78,11 +79,7 @@ pub async fn create(
 ) -> ApiResult<(StatusCode, Json<impl Serialize>)> {
     let malformed = |reason: String| Problem::new(400, "malformed", "malformed body").detail(reason);
     // Who may not is told so, and not what is wrong with the body.
-    match &who {
-        Principal::Anonymous => return Err(Error::Unauthenticated.into()),
-        who if !who.has_scope("successes:write") => return Err(Error::Forbidden("this needs the scope successes:write".to_owned()).into()),
-        _ => {}
-    }
+    require_scope(&who, "successes:write", "record successes")?;
     let fields: Map<String, Value> =
         serde_json::from_slice(&body).map_err(|error| malformed(format!("expected a JSON object: {error}")))?;
     let (partner_id, event) = read(&fields, text(&headers, "idempotency-key"))?;
