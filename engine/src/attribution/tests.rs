@@ -181,9 +181,10 @@ async fn each_model_shares_credit_and_money_of_two_sites_to_the_last_cent(db: Pg
     ];
     for (model, credits) in expected {
         it.set_policy(model, 24 * 30, 0).await;
-        let session: SessionId = it.engine.new_id();
-        it.click(0, it.now() - TimeDelta::days(8), Some(session)).await;
-        it.click(1, it.now() - TimeDelta::days(1), Some(session)).await;
+        // One now for both: shares by age tell apart a click that took some milliseconds.
+        let (session, now): (SessionId, _) = (it.engine.new_id(), it.now());
+        it.click(0, now - TimeDelta::days(8), Some(session)).await;
+        it.click(1, now - TimeDelta::days(1), Some(session)).await;
         let (id, state) = it.sale(model.as_str(), "100.05", by_session(session)).await;
         let credits: Vec<_> = credits.iter().map(|(site, share, minor)| (it.sites[*site].site_id, (*share).to_owned(), *minor)).collect();
         assert_eq!((state, it.credits(id).await), (ConversionState::Attributed, credits), "{model}");
