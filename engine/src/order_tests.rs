@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     ClickId, ConversionId, DeveloperId, PartnerId, SessionId,
     attribution::Model,
-    click::{AgentClass, ClickToken, partner_digest},
+    click::{ClickToken, partner_digest},
     id::uuid_v7,
 };
 use proptest::{
@@ -391,19 +391,8 @@ fn new_click(index: usize, link: &PlantedLink, session_id: Option<SessionId>, cl
     random[2] = u8::try_from(index).unwrap();
     Click {
         click_id: uuid_v7(clicked_at, random).into(),
-        clicked_at,
-        referral_code: link.referral_code.as_str().into(),
-        partner_id: link.partner_id.clone(),
-        site_id: link.site_id,
-        developer_hash: link.developer_hash.as_str().into(),
-        session_id,
-        source_url: None,
-        agent_class: AgentClass::Desktop,
-        counted: true,
-        ip_hash: None,
-        country: None,
-        recommendation_id: None,
         window_hours: u32::try_from(WINDOW_HOURS).unwrap(),
+        ..testing::click(link, clicked_at, session_id)
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     Currency, ExperimentId, PartnerId, RecommendationId, SessionId,
-    click::{AgentClass, ClickToken, partner_digest},
+    click::{ClickToken, partner_digest},
     experiment::{Design, Eligibility, ExperimentKind, Metric, Payload, Plan, UnitKind, Variant},
     referral_code::ReferralCode,
 };
@@ -16,7 +16,7 @@ use crate::{
     click::{self, Click},
     new_id,
     success::tests::{It, it},
-    webhook,
+    testing, webhook,
 };
 
 pub(super) struct Fixture {
@@ -113,23 +113,7 @@ impl Fixture {
 
     /// A click that is not in the database yet.
     pub fn new_click(&self, site: usize, recommendation_id: RecommendationId, session_id: Option<SessionId>) -> Click {
-        let (link, clicked_at) = (&self.it.links[site], self.now());
-        Click {
-            click_id: new_id(clicked_at),
-            clicked_at,
-            referral_code: link.referral_code.as_str().into(),
-            partner_id: link.partner_id.clone(),
-            site_id: link.site_id,
-            developer_hash: link.developer_hash.as_str().into(),
-            session_id,
-            source_url: None,
-            agent_class: AgentClass::Desktop,
-            counted: true,
-            ip_hash: None,
-            country: None,
-            recommendation_id: Some(recommendation_id),
-            window_hours: 24,
-        }
+        Click { recommendation_id: Some(recommendation_id), ..testing::click(&self.it.links[site], self.now(), session_id) }
     }
 
     /// A click that is durable, and not credited yet.
