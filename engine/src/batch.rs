@@ -1,15 +1,13 @@
 //! Group commit: many callers, few commits.
 //!
-//! Callers hand in an item and wait; two writers take turns at whatever is there, so that one collects while the other
-//! commits. Nothing waits for a batch to fill: a writer takes what is there, and what other tasks that are ready to run
-//! hand in meanwhile.
+//! Callers hand in an item and wait; one writer takes whatever is there, and what other tasks that are ready to run hand in
+//! meanwhile. Nothing waits for a batch to fill: what comes while one is written is the next. A second writer would only
+//! make batches shorter, and each costs the same few wake-ups (measured: `docs/BENCHMARKS.md`).
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
-
-/// Two writers beat one and four (measured: `docs/BENCHMARKS.md`).
-const WRITERS: usize = 2;
+use futures::FutureExt;
+use tokio::sync::{mpsc, oneshot};
 
 /// More than this many callers waiting means that the disk does not keep up; further ones wait for room.
 const QUEUE_LENGTH: usize = 16_384;
@@ -33,35 +31,32 @@ impl<Item, Answer> Clone for Batcher<Item, Answer> {
 }
 
 impl<Item: Send + 'static, Answer: Copy + Send + 'static> Batcher<Item, Answer> {
-    /// Starts the writers. `write` gets the writer's number and a batch, and its answer goes to every caller in it. They
-    /// end, after the last batch, when all clones of the batcher are gone.
+    /// Starts the writer. `write` gets a batch, and its answer goes to every caller in it. The writer ends, after the last
+    /// batch, when all clones of the batcher are gone.
     pub fn start<Write, Written>(write: Write) -> Self
     where
-        Write: Fn(usize, Vec<Item>) -> Written + Clone + Send + Sync + 'static,
+        Write: Fn(Vec<Item>) -> Written + Send + Sync + 'static,
         Written: Future<Output = Answer> + Send,
     {
-        let (queue, receiver) = mpsc::channel::<Queued<Item, Answer>>(QUEUE_LENGTH);
-        let receiver = Arc::new(Mutex::new(receiver));
-        for writer in 0..WRITERS {
-            let (receiver, write) = (receiver.clone(), write.clone());
-            tokio::spawn(async move {
-                loop {
-                    let (items, waiting) = gather(&mut *receiver.lock().await).await;
-                    if items.is_empty() {
-                        return;
-                    }
-                    let answer = write(writer, items).await;
-                    for caller in waiting {
-                        // a caller that has gone away needs no answer
-                        let _ = caller.send(answer);
-                    }
+        let (queue, mut receiver) = mpsc::channel::<Queued<Item, Answer>>(QUEUE_LENGTH);
+        tokio::spawn(async move {
+            loop {
+                let (items, waiting) = gather(&mut receiver).await;
+                if items.is_empty() {
+                    return;
                 }
-            });
-        }
+                // A batch that panics is lost, and its callers are told so; those after it are not.
+                let Ok(answer) = AssertUnwindSafe(write(items)).catch_unwind().await else { continue };
+                for caller in waiting {
+                    // a caller that has gone away needs no answer
+                    let _ = caller.send(answer);
+                }
+            }
+        });
         Self { queue }
     }
 
-    /// Waits until the item's batch was written. `None` if the writers are gone.
+    /// Waits until the item's batch was written. `None` if writing it panicked.
     pub async fn write(&self, item: Item) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
         self.queue.send((item, answer)).await.ok()?;
@@ -99,20 +94,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_burst_is_one_batch_and_each_caller_gets_its_answer() {
-        let batcher = Batcher::start(|_, items: Vec<u32>| async move { items.len() });
+        let batcher = Batcher::start(|items: Vec<u32>| async move { items.len() });
         let burst = futures::future::join_all((0..100).map(|item| batcher.write(item))).await;
         assert!(burst.iter().all(|answer| *answer == Some(100)), "{burst:?}");
     }
 
     #[tokio::test]
     async fn one_item_does_not_wait_for_others() {
-        let batcher = Batcher::start(|_, items: Vec<u32>| async move { items.len() });
+        let batcher = Batcher::start(|items: Vec<u32>| async move { items.len() });
         assert_eq!(batcher.write(1).await, Some(1));
     }
 
     #[tokio::test]
+    async fn a_batch_that_panics_takes_no_other_with_it() {
+        let batcher = Batcher::start(|items: Vec<u32>| async move { 100_u32.checked_div(items[0]).unwrap() });
+        assert_eq!(batcher.write(0).await, None);
+        assert_eq!(batcher.write(4).await, Some(25));
+    }
+
+    #[tokio::test]
     async fn no_batch_is_longer_than_its_bound() {
-        let batcher = Batcher::start(|_, items: Vec<usize>| async move { items.len() });
+        let batcher = Batcher::start(|items: Vec<usize>| async move { items.len() });
         let answers = futures::future::join_all((0..2 * BATCH_LENGTH + 1).map(|item| batcher.write(item))).await;
         assert!(answers.into_iter().all(|answer| answer.unwrap() <= BATCH_LENGTH));
     }

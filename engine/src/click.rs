@@ -141,9 +141,9 @@ impl Recorder {
     pub fn start(store: Store) -> Self {
         let store = Arc::new(store);
         let writer = store.clone();
-        let batcher = Batcher::start(move |number, clicks| {
+        let batcher = Batcher::start(move |clicks| {
             let store = writer.clone();
-            async move { store.write(number, clicks).await }
+            async move { store.write(clicks).await }
         });
         Self { batcher, store, metrics: Arc::default() }
     }

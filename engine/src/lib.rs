@@ -102,8 +102,7 @@ pub struct Handles {
     pub work: Notify,
     /// Wakes the sealer: something was booked.
     pub seal: Notify,
-    /// The first row of the sharded counters that this process adds to.
-    pub shard: i16,
+    pub shard: rollup::Shard,
 }
 
 impl Engine {
@@ -137,10 +136,10 @@ impl Engine {
                 Box::pin(async move { sqlx::query("set plan_cache_mode = force_generic_plan").execute(connection).await.map(|_| ()) })
             })
             .connect_lazy_with((*db.connect_options()).clone());
-        let shard = i16::from(rand::random::<u8>() % 8) * 4;
+        let shard = rollup::Shard::random();
         let handles = Handles {
             live: live::Live::new(redis.clone()),
-            clicks: click::Recorder::start(click::Store::new(clicks_db, redis.clone(), shard)),
+            clicks: click::Recorder::start(click::Store::new(clicks_db, redis.clone(), shard.of_clicks())),
             recommender: recommendation::Recommender::new(db.clone()),
             experiments: experiment::Experiments::default(),
             db,

@@ -81,7 +81,7 @@ impl Recommender {
             sites: Cache::builder().max_capacity(20_000).time_to_live(FRESH).build(),
             partners: Cache::builder().max_capacity(1).time_to_live(FRESH).build(),
             history: Cache::builder().max_capacity(1).time_to_live(HISTORY_FRESH).build(),
-            log: Batcher::start(move |_, rows| {
+            log: Batcher::start(move |rows| {
                 let db = db.clone();
                 async move {
                     let written = write_log(&db, rows).await;

@@ -20,6 +20,27 @@ pub struct Sums {
     pub commission_minor: i64,
 }
 
+/// The four rows of an hour that one process adds to: three for its workers, and one for its clicks, whose batches are short and many
+/// and must not wait for a worker's commit.
+#[derive(Clone, Copy, Debug)]
+pub struct Shard(i16);
+
+impl Shard {
+    /// One of eight, so that processes seldom share theirs.
+    pub fn random() -> Self {
+        Self(i16::from(rand::random::<u8>() % 8) * 4)
+    }
+
+    pub fn of_clicks(self) -> i16 {
+        self.0 + 3
+    }
+
+    /// Any of the workers' rows, so that they do not queue for one.
+    pub fn of_work(self) -> i16 {
+        self.0 + i16::from(rand::random::<u8>() % 3)
+    }
+}
+
 fn hour_of(at: DateTime<Utc>) -> DateTime<Utc> {
     at.duration_trunc(TimeDelta::hours(1)).unwrap_or(at)
 }

@@ -89,8 +89,7 @@ impl<'e> Work<'e> {
     /// Writes the counters, commits, and tells the browsers. An announcement that fails changes nothing of the rest.
     pub async fn commit(mut self) -> Result<()> {
         let now = self.now();
-        // Workers of one process spread over a few rows per hour, so that they do not queue for one.
-        let shard = self.engine.shard + i16::from(rand::random::<u8>() % 4);
+        let shard = self.engine.shard.of_work();
         for (partner_id, counts) in &self.counts {
             rollup::add_counts(&mut self.tx, now, partner_id, shard, counts).await?;
         }

@@ -78,23 +78,23 @@ impl Store {
     }
 
     /// Makes a batch durable; tells where.
-    pub async fn write(&self, writer: usize, mut clicks: Vec<Click>) -> Durability {
+    pub async fn write(&self, mut clicks: Vec<Click>) -> Durability {
         // A session that began with its click cannot have been here before: its place in the cache need not be read first.
         let (begun, known): (Vec<usize>, Vec<usize>) = (0..clicks.len()).partition(|index| clicks[*index].begins_session());
         let repeats = self.cache_and_find_repeats(&clicks, &known).await;
         for index in repeats {
             clicks[index].counted = false;
         }
-        let (_, durability) = tokio::join!(self.cache(&clicks, &begun), self.make_durable(writer, &clicks));
+        let (_, durability) = tokio::join!(self.cache(&clicks, &begun), self.make_durable(&clicks));
         if durability == Durability::Postgres {
             self.handover.give(&clicks);
         }
         durability
     }
 
-    async fn make_durable(&self, writer: usize, clicks: &[Click]) -> Durability {
+    async fn make_durable(&self, clicks: &[Click]) -> Durability {
         if !self.postgres_is_away() {
-            match tokio::time::timeout(POSTGRES_PATIENCE, self.insert_new(writer, clicks)).await {
+            match tokio::time::timeout(POSTGRES_PATIENCE, self.insert_new(clicks)).await {
                 Ok(Ok(())) => return Durability::Postgres,
                 Ok(Err(error)) => tracing::warn!(error = %error, clicks = clicks.len(), "Postgres did not take a batch of clicks"),
                 Err(_) => tracing::warn!(clicks = clicks.len(), "Postgres took too long for a batch of clicks"),
@@ -165,7 +165,7 @@ impl Store {
 
     /// Inserts clicks that were never inserted before, and counts them, in one statement. It asks less of Postgres than
     /// [`Store::insert_again`]: no row is looked up first, and none is confirmed or returned.
-    async fn insert_new(&self, writer: usize, clicks: &[Click]) -> sqlx::Result<()> {
+    async fn insert_new(&self, clicks: &[Click]) -> sqlx::Result<()> {
         let mut columns = Columns::with_capacity(clicks.len());
         let mut counts = Counts::default();
         for click in clicks {
@@ -173,7 +173,6 @@ impl Store {
             counts.add(click);
         }
         let ((hours, partner_ids), (counted, uncounted)): ((Vec<_>, Vec<_>), (Vec<_>, Vec<_>)) = counts.0.into_iter().unzip();
-        let shard = self.shard + i16::try_from(writer).unwrap_or(0);
         sqlx::query!(
             r#"with added as (
                    insert into clicks (click_id, clicked_at, referral_code, partner_id, site_id, developer_hash, session_id,
@@ -200,7 +199,7 @@ impl Store {
             &columns.ip_hash as &[Option<&[u8]>],
             &columns.country as &[Option<&str>],
             &columns.recommendation_id as &[Option<Uuid>],
-            shard,
+            self.shard,
             &hours,
             &partner_ids as &[&str],
             &counted,
@@ -394,7 +393,7 @@ impl<'c> Counts<'c> {
 /// Inserts clicks of the past in one go, for demo history and the fixtures of tests; durable when it returns.
 pub async fn insert_history(engine: &Engine, clicks: &[Click]) -> Result<()> {
     for clicks in clicks.chunks(5_000) {
-        engine.clicks.store.insert_new(0, clicks).await?;
+        engine.clicks.store.insert_new(clicks).await?;
     }
     Ok(())
 }
