@@ -1,11 +1,8 @@
-// Partner offers of project4site, see docs/WIDGET.md:
-//   <script src="https://ORCHESTRATOR/widget.js" data-site="SITE" async></script>
-// It sets no cookie, keeps nothing of its visitors unless a test needs it, runs under a strict Content-Security-Policy, keeps its space
-// while it loads, and vanishes if it fails.
+// Partner offers of project4site, see docs/WIDGET.md
 (() => {
   const script = document.currentScript ?? document.querySelector('script[src*="/widget.js"]');
   const origin = new URL(script.src).origin;
-  const ATTRIBUTES = ['site', 'theme', 'layout', 'limit'];
+  const ATTRIBUTES = ['site', 'theme', 'layout', 'limit', 'experiments'];
   /** An offer counts as seen when half of it was in view for this long (a viewable impression). */
   const SEEN_MS = 1000;
 
@@ -31,8 +28,7 @@
       return (visitors[key] ??= crypto.getRandomValues(new Uint32Array(4)).join('-'));
     });
 
-  // Heights are fixed and text is clamped, so that the skeleton is as high as what replaces it. Without a `theme` the page's
-  // `color-scheme` decides. Lengths are in em of the place where the element stands.
+  // Heights are fixed and text is clamped, so that the skeleton is as high as what replaces it.
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`
 :host { display: block; container-type: inline-size; color: light-dark(#16181d, #f1f2f4); text-align: start; line-height: 1.45 }
@@ -119,7 +115,6 @@ a i { font-style: normal }
     #asked = '';
     #request = new AbortController();
     #observer;
-    #timers = new Set();
     #recommendationId;
     /** What the answer says; the page's own word outweighs it. */
     #layout;
@@ -140,9 +135,7 @@ a i { font-style: normal }
 
     #stop() {
       this.#request.abort();
-      this.#observer?.disconnect();
-      this.#timers.forEach(clearTimeout);
-      this.#timers.clear();
+      this.#observer = this.#observer?.disconnect();
     }
 
     async #show() {
@@ -164,7 +157,7 @@ a i { font-style: normal }
         this.#draw(Array.from({ length: limit }, blank)).ariaBusy = 'true';
         const signal = AbortSignal.any([request.signal, AbortSignal.timeout(10_000)]);
         const key = `${KEY}:${site}`;
-        const visitor = !variant && !isPrivate && visitorOf(key);
+        const visitor = !variant && !isPrivate && this.getAttribute('experiments') !== 'off' && visitorOf(key);
         const query = Object.entries({ p4s_variant: variant, visitor, layout: fixed }).filter((pair) => pair[1]);
         const url = `${origin}/api/v1/sites/${encodeURIComponent(site)}/recommendations?${new URLSearchParams(query)}`;
         // Who is signed in here may look at what no visitor sees yet.
@@ -190,7 +183,7 @@ a i { font-style: normal }
     #draw(items) {
       this.#root.adoptedStyleSheets = [sheet];
       const section = make('section', '', make('p', 'label', make('b', '', 'Partner offers'), ' \u00b7 project4site may earn a commission'), make('ul', '', ...items));
-      section.ariaLabel = 'Partner offers';
+      Object.assign(section, { ariaLabel: 'Partner offers', lang: 'en', dir: 'ltr' });
       this.#root.replaceChildren(section);
       this.#lay();
       return section;
@@ -209,35 +202,39 @@ a i { font-style: normal }
     #watch() {
       this.#observer?.disconnect();
       if (!this.#recommendationId) return;
-      /** The items in view, each with the time since when. */
+      /** Items in view, with the time since when. */
       const seen = new Map();
       const report = (candidates) => {
         const now = candidates.filter((item) => !item.reported && performance.now() - seen.get(item) >= SEEN_MS - 50);
-        if (!now.length) return;
-        if (document.hidden) return wait(now);
-        for (const item of now) item.reported = true;
+        if (observer !== this.#observer || !now.length) return;
         const partnerIds = now.map((item) => item.partnerId);
-        navigator.sendBeacon(`${origin}/api/v1/impressions`, JSON.stringify({ recommendationId: this.#recommendationId, partnerIds }));
+        const body = JSON.stringify({ recommendationId: this.#recommendationId, partnerIds });
+        // Nothing is reported by a hidden page, or with a full queue.
+        if (document.hidden || !navigator.sendBeacon(`${origin}/api/v1/impressions`, body)) return wait(now);
+        for (const item of now) item.reported = true;
       };
-      const wait = (items) => this.#timers.add(setTimeout(report, SEEN_MS, items));
-      this.#observer = new IntersectionObserver(
+      const wait = (items) => setTimeout(report, SEEN_MS, items);
+      const observer = (this.#observer = new IntersectionObserver(
         (entries) => {
           for (const { target, intersectionRatio } of entries) intersectionRatio >= 0.5 ? seen.set(target, performance.now()) : seen.delete(target);
           wait([...seen.keys()]);
         },
         { threshold: 0.5 },
-      );
-      for (const item of this.#root.querySelectorAll('.offer')) this.#observer.observe(item);
+      ));
+      for (const item of this.#root.querySelectorAll('.offer')) observer.observe(item);
     }
   }
 
   if (!customElements.get('p4s-offers')) customElements.define('p4s-offers', Offers);
 
   // With `data-site` the element stands where the script stands; without, the page places elements itself.
-  if (script.dataset.site) {
-    const element = document.createElement('p4s-offers');
+  const { site } = script.dataset;
+  const place = () => {
+    // A router that restores a page runs the line again beside what it made.
+    const next = script.nextElementSibling;
+    const element = next?.matches(`p4s-offers[site=${CSS.escape(site)}]`) ? next : document.createElement('p4s-offers');
     for (const name of ATTRIBUTES) if (script.dataset[name]) element.setAttribute(name, script.dataset[name]);
-    const place = () => (script.closest('head') ? document.body.append(element) : script.after(element));
-    script.closest('head') && !document.body ? addEventListener('DOMContentLoaded', place) : place();
-  }
+    element.isConnected || (script.closest('head') ? document.body.append(element) : script.after(element));
+  };
+  if (site) document.body ? place() : addEventListener('DOMContentLoaded', place);
 })();

@@ -31,10 +31,11 @@ pub use error::AppError;
 
 use components::Frame;
 use pages::{
-    AttributionReportPage, AuditPage, CaseStudiesPage, CaseStudyPage, CommissionsPage, ConversionPage, ConversionsPage, DashboardPage,
-    DeliveriesPage, DeliveryPage, EditExperimentPage, ExchangeRatesPage, ExperimentComparisonPage, ExperimentLogPage, ExperimentPage,
-    ExperimentUnitPage, ExperimentsPage, ImportPage, ImportsPage, NewExperimentPage, NotFoundPage, PartnerPage, PartnersPage, PayoutsPage,
-    SignInPage, SitePage, SitesPage, StatementPage, StatementsPage, SuccessPage, SuccessesPage, UnattributedPage, WhatIfPage,
+    AccountPage, AttributionReportPage, AuditPage, CaseStudiesPage, CaseStudyPage, CommissionsPage, ConversionPage, ConversionsPage,
+    DashboardPage, DeliveriesPage, DeliveryPage, EditExperimentPage, ExchangeRatesPage, ExperimentComparisonPage, ExperimentLogPage,
+    ExperimentPage, ExperimentUnitPage, ExperimentsPage, ImportPage, ImportsPage, NewExperimentPage, NotFoundPage, PartnerPage,
+    PartnersPage, PayoutsPage, PeoplePage, SignInPage, SitePage, SitesPage, StatementPage, StatementsPage, SuccessPage, SuccessesPage,
+    UnattributedPage, WhatIfPage,
 };
 
 /// The HTML document around the app.
@@ -75,6 +76,8 @@ pub fn App() -> impl IntoView {
                 <Routes fallback=NotFoundPage>
                     <Route path=path!("/") view=DashboardPage ssr=SsrMode::Async/>
                     <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async/>
+                    <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async/>
+                    <Route path=path!("/people") view=PeoplePage ssr=SsrMode::Async/>
                     <Route path=path!("/sites") view=SitesPage ssr=SsrMode::Async/>
                     <Route path=path!("/sites/:id") view=SitePage ssr=SsrMode::Async/>
                     <Route path=path!("/partners") view=PartnersPage ssr=SsrMode::Async/>

@@ -31,6 +31,7 @@ impl Sender {
         let mut secrets = HashMap::new();
         for link in links {
             if !secrets.contains_key(&link.partner_id) {
+                end_secrets(engine, &link.partner_id).await?;
                 let secret = partner::set_secret(engine, &Principal::CommandLine, &link.partner_id, SecretPurpose::Webhook, None).await?;
                 secrets.insert(link.partner_id.clone(), secret);
             }
@@ -49,6 +50,17 @@ impl Sender {
         let request = self.http.post(format!("http://{address}/webhooks/{partner_id}/events"));
         Ok(signed.into_iter().fold(request, |request, (name, value)| request.header(name, value)).body(body))
     }
+}
+
+/// Two secrets may be active: those of the measurement before make room.
+async fn end_secrets(engine: &Engine, partner_id: &PartnerId) -> Result<()> {
+    let who = Principal::CommandLine;
+    for secret in partner::list_secrets(engine, &who, partner_id).await? {
+        if secret.purpose == SecretPurpose::Webhook && secret.revoked_at.is_none() {
+            partner::revoke_secret(engine, &who, partner_id, secret.partner_secret_id).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A click of two hours ago, in a session of its own.

@@ -1,10 +1,12 @@
 //! Who asks, and what they may do.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ApiTokenId, OperatorId, PartnerId};
 
-/// What an operator may do: analysts read, operators change, owners also manage people and secrets.
+/// What an operator may do: analysts read, operators change, owners also say who may sign in and as what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "lowercase"))]
 #[serde(rename_all = "lowercase")]
@@ -12,6 +14,31 @@ pub enum Role {
     Analyst,
     Operator,
     Owner,
+}
+
+impl Role {
+    pub const ALL: [Self; 3] = [Self::Analyst, Self::Operator, Self::Owner];
+
+    /// As the database, forms and the command line write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Analyst => "analyst",
+            Self::Operator => "operator",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is none of analyst, operator, owner")]
+pub struct UnknownRole(pub String);
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
+        Self::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| UnknownRole(text.to_owned()))
+    }
 }
 
 /// The one who asks, as the middleware found out.
@@ -45,6 +72,15 @@ impl Principal {
     pub fn may_operate(&self) -> bool {
         match self {
             Self::Operator { role, .. } => *role >= Role::Operator,
+            Self::CommandLine => true,
+            Self::Anonymous | Self::Machine { .. } => false,
+        }
+    }
+
+    /// May add and remove people, and change their roles and passwords.
+    pub fn may_manage_people(&self) -> bool {
+        match self {
+            Self::Operator { role, .. } => *role == Role::Owner,
             Self::CommandLine => true,
             Self::Anonymous | Self::Machine { .. } => false,
         }
@@ -97,5 +133,21 @@ mod tests {
         assert!(!machine(Some(&own)).may_speak_for(&other));
         assert!(machine(None).may_speak_for(&other), "a service of our own speaks for all");
         assert!(Principal::CommandLine.may_speak_for(&other));
+    }
+
+    #[test]
+    fn only_owners_and_the_command_line_manage_people() {
+        let operator = |role| Principal::Operator { id: OperatorId(Uuid::nil()), email: "ada@example.com".to_owned(), role };
+        assert_eq!(Role::ALL.map(|role| operator(role).may_manage_people()), [false, false, true]);
+        assert!(Principal::CommandLine.may_manage_people());
+        assert!(!Principal::Anonymous.may_manage_people());
+    }
+
+    #[test]
+    fn a_role_is_read_as_it_is_written() {
+        for role in Role::ALL {
+            assert_eq!(role.name().parse(), Ok(role));
+        }
+        assert_eq!("Owner".parse::<Role>().unwrap_err().to_string(), "`Owner` is none of analyst, operator, owner");
     }
 }

@@ -20,10 +20,21 @@ pub enum LiveEvent {
     Delivery { webhook_delivery_id: WebhookDeliveryId },
     /// An import made progress.
     Import { import_id: ImportId },
-    /// Commissions were approved, a statement was issued, or a payout was made or paid.
+    /// Commissions were approved, held back or released, a statement was issued, or a payout was made or paid.
     Books { partner_id: PartnerId },
     /// A test was changed, or its figures moved; figures are announced at most once a second.
     Experiment { experiment_id: ExperimentId },
+    /// Events may have been missed: every page is to be fetched anew, whatever it shows.
+    Resync,
+}
+
+impl LiveEvent {
+    /// Whether a page that shows things of these topics has to be fetched anew. `text` is the event as JSON, `topics` are parted by blanks.
+    pub fn concerns(text: &str, topics: &str) -> bool {
+        // The browser has no use for the rest, and a parser would weigh on its bundle.
+        let is_of = |topic: &str| text.contains(&format!("\"topic\":\"{topic}\""));
+        is_of("resync") || topics.split(' ').any(is_of)
+    }
 }
 
 #[cfg(test)]
@@ -39,12 +50,23 @@ mod tests {
             LiveEvent::Delivery { webhook_delivery_id: WebhookDeliveryId(uuid::Uuid::nil()) },
             LiveEvent::Import { import_id: ImportId(uuid::Uuid::nil()) },
             LiveEvent::Experiment { experiment_id: ExperimentId(uuid::Uuid::nil()) },
+            LiveEvent::Resync,
         ];
         for event in events {
             let json = serde_json::to_string(&event).unwrap();
             assert_eq!(serde_json::from_str::<LiveEvent>(&json).unwrap(), event);
         }
         assert_eq!(serde_json::to_string(&LiveEvent::Traffic).unwrap(), r#"{"topic":"traffic"}"#);
+    }
+
+    #[test]
+    fn a_page_heeds_its_own_topics_and_every_resync() {
+        let books = serde_json::to_string(&LiveEvent::Books { partner_id: "traffic".parse().unwrap() }).unwrap();
+        assert!(LiveEvent::concerns(&books, "conversion books"));
+        assert!(!LiveEvent::concerns(&books, "conversion traffic"), "a name in the event is no topic");
+        let resync = serde_json::to_string(&LiveEvent::Resync).unwrap();
+        assert!(LiveEvent::concerns(&resync, "conversion"));
+        assert!(!LiveEvent::concerns("still here", "conversion"));
     }
 
     #[test]

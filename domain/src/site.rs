@@ -12,6 +12,9 @@ pub struct Site {
     pub name: String,
     pub url: Option<String>,
     pub created_at: DateTime<Utc>,
+    /// Since when it is retired: it shows no offers, while its links still lead on.
+    pub archived_at: Option<DateTime<Utc>>,
+    pub analysed_at: Option<DateTime<Utc>>,
     /// Absent for sites that were never analysed.
     pub analysis: Option<Analysis>,
     /// By partner.

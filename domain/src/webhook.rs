@@ -36,6 +36,18 @@ pub enum DeliveryState {
     Dead,
 }
 
+impl DeliveryState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Processed => "processed",
+            Self::Ignored => "ignored",
+            Self::Retrying => "retrying",
+            Self::Dead => "dead",
+        }
+    }
+}
+
 /// What a delivery asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {

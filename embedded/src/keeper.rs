@@ -1,11 +1,17 @@
-//! The thread that starts the servers, starts them again when they die, and stops them.
+//! The thread that starts the servers, starts them again when they die, and stops them. While another process keeps them it waits for
+//! the end of that one, and takes over.
 //!
 //! It is one thread for all of this because a child is told to end when the *thread* that started it ends.
 
 use std::{
+    fs::{File, TryLockError},
     io,
     process::Child,
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -21,27 +27,65 @@ pub(crate) struct Keeper {
     /// The thread stops the servers when this is gone.
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    owns: Arc<AtomicBool>,
 }
 
 impl Keeper {
-    /// Returns when both servers are ready.
-    pub(crate) fn start(postgres: Postgres, redis: Redis) -> Result<Self> {
+    /// Returns when both servers are ready, or at once if another process holds the lock and hence keeps them.
+    pub(crate) fn start(lock: File, postgres: Postgres, redis: Redis) -> Result<Self> {
         let (ready, started) = mpsc::channel();
         let (stop, stopped) = mpsc::channel();
-        let keep = move || match start(&postgres, &redis) {
-            Err(error) => drop(ready.send(Err(error))),
-            Ok(mut servers) => {
-                let _ = ready.send(Ok(()));
-                while stopped.recv_timeout(CHECK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                    servers.iter_mut().for_each(Server::revive);
-                }
-            }
+        let owns = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let owns = owns.clone();
+            thread::Builder::new().name("embedded".into()).spawn(move || keep(&lock, &postgres, &redis, &owns, ready, &stopped))
         };
         let failed = |source| Error::File { what: "cannot start the thread that keeps", path: "postgres and redis-server".into(), source };
-        let thread = thread::Builder::new().name("embedded".into()).spawn(keep).map_err(failed)?;
-        let keeper = Self { stop: Some(stop), thread: Some(thread) };
+        let keeper = Self { stop: Some(stop), thread: Some(thread.map_err(failed)?), owns };
         started.recv().unwrap_or_else(|_| Err(failed(io::Error::other("it ended early"))))?;
         Ok(keeper)
+    }
+
+    /// False while another process keeps the servers.
+    pub(crate) fn owns(&self) -> bool {
+        self.owns.load(Ordering::Relaxed)
+    }
+}
+
+/// The thread's work until it is stopped. The lock goes last, when it ends: after the servers.
+fn keep(lock: &File, postgres: &Postgres, redis: &Redis, owns: &AtomicBool, ready: mpsc::Sender<Result<()>>, stopped: &mpsc::Receiver<()>) {
+    let is_stopped = || stopped.recv_timeout(CHECK_EVERY) != Err(RecvTimeoutError::Timeout);
+    let mut starting = Some(ready);
+    let mut answer = |result| starting.take().map(|ready| ready.send(result)).is_some();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => match start(postgres, redis) {
+                Ok(mut servers) => {
+                    owns.store(true, Ordering::Relaxed);
+                    answer(Ok(()));
+                    while !is_stopped() {
+                        servers.iter_mut().for_each(Server::revive);
+                    }
+                    return;
+                }
+                Err(error) => {
+                    let words = error.to_string();
+                    if answer(Err(error)) {
+                        return;
+                    }
+                    eprintln!("cannot take over Postgres and Redis: {words}");
+                    let _ = lock.unlock();
+                }
+            },
+            Err(TryLockError::WouldBlock) => drop(answer(Ok(()))),
+            Err(TryLockError::Error(source)) => {
+                answer(Err(Error::File { what: "cannot lock", path: "lock".into(), source }));
+                return;
+            }
+        }
+        if is_stopped() {
+            return;
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 //! they accept connections. They listen on unix sockets only, so that no port can clash and nobody else can connect. A child that dies is
 //! started again. They end with [`Services::stop`], when the value is dropped, or when this process dies in any way.
 //!
-//! One process owns a data folder, by a lock on the file `lock` in it; a second one attaches to the running servers and leaves them running.
+//! One process owns a data folder, by a lock on the file `lock` in it; a second one attaches to the running servers and leaves them running. When
+//! the owner ends before it, the servers end too, and one of those that are attached starts them again.
 //!
 //! A data folder holds `postgres/` and `redis/` (the data), `run/` (the sockets), `postgres.log`, `redis.log` and `lock`. Postgres refuses to
 //! run as root, so root's children run as the user `postgres`, else `nobody`, who must be able to pass through the folder's parents.
@@ -17,7 +18,7 @@ mod postgres;
 mod redis;
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -67,15 +68,7 @@ pub enum Durability {
 pub struct Services {
     layout: Layout,
     postgres: Postgres,
-    /// `None` if another process owns the servers.
-    owner: Option<Owner>,
-}
-
-#[derive(Debug)]
-struct Owner {
-    _keeper: Keeper,
-    /// Held until the servers have stopped, hence after the keeper.
-    _lock: File,
+    keeper: Keeper,
 }
 
 impl Services {
@@ -98,28 +91,19 @@ impl Services {
         let lock_path = layout.root.join("lock");
         let lock = File::options().create(true).append(true).open(&lock_path);
         let lock = lock.map_err(|source| Error::File { what: "cannot open", path: lock_path.clone(), source })?;
-        let services = match lock.try_lock() {
-            Ok(()) => {
-                let redis = Redis::find(&layout, &account, durability)?;
-                let keeper = Keeper::start(postgres.clone(), redis)?;
-                Self { layout, postgres, owner: Some(Owner { _keeper: keeper, _lock: lock }) }
-            }
-            Err(TryLockError::WouldBlock) => {
-                let ready = || postgres.is_ready() && redis::is_ready(&layout.redis_socket());
-                if !wait_until(START_LIMIT, ready) {
-                    return Err(layout.not_ready("the servers of another process", "postgres.log"));
-                }
-                Self { layout, postgres, owner: None }
-            }
-            Err(TryLockError::Error(source)) => return Err(Error::File { what: "cannot lock", path: lock_path, source }),
-        };
+        let keeper = Keeper::start(lock, postgres.clone(), Redis::find(&layout, &account, durability)?)?;
+        let ready = || postgres.is_ready() && redis::is_ready(&layout.redis_socket());
+        if !keeper.owns() && !wait_until(START_LIMIT, ready) {
+            return Err(layout.not_ready("the servers of another process", "postgres.log"));
+        }
+        let services = Self { layout, postgres, keeper };
         services.create_database(DATABASE)?;
         Ok(services)
     }
 
-    /// False if the servers belong to another process.
+    /// False as long as the servers belong to another process.
     pub fn is_owner(&self) -> bool {
-        self.owner.is_some()
+        self.keeper.owns()
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -160,7 +144,7 @@ impl Services {
         self.postgres.psql(database, &["-q", "-1", "-f", &file.to_string_lossy()]).map(drop)
     }
 
-    /// Stops the servers that this value started, in good order, and waits for their end. Dropping it does the same.
+    /// Stops the servers, if this value keeps them, in good order, and waits for their end. Dropping it does the same.
     pub fn stop(self) {
         drop(self);
     }

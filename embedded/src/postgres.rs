@@ -28,6 +28,9 @@ pub(crate) struct Postgres {
     durability: Durability,
 }
 
+/// What each process of Postgres may keep of the memory that it has freed: 8 MiB.
+const KEPT_BYTES: &str = "8388608";
+
 impl Postgres {
     /// Finds the binaries: those of the version that made the cluster, else the newest.
     pub(crate) fn find(layout: &Layout, account: &Account, durability: Durability) -> Result<Self> {
@@ -66,6 +69,8 @@ impl Postgres {
     /// Starts the server; see [`child::spawn`] for the thread to call it from. It fails while backends of a killed server still run.
     pub(crate) fn spawn(&self) -> std::io::Result<Child> {
         let mut command = clean(&self.bin.join("postgres"));
+        // A statement with a batch takes some hundred kilobytes: glibc would give them back after each, and fault them in again.
+        command.env("MALLOC_TRIM_THRESHOLD_", KEPT_BYTES).env("MALLOC_MMAP_THRESHOLD_", KEPT_BYTES).env("MALLOC_TOP_PAD_", "1048576");
         command.arg("-D").arg(&self.layout.cluster).arg("-k").arg(&self.layout.sockets);
         let durable = if self.durability == Durability::Durable { "on" } else { "off" };
         for (name, value) in [

@@ -123,6 +123,21 @@ fn a_second_process_attaches_and_leaves_the_servers_running() {
 }
 
 #[test]
+fn an_attached_process_takes_over_when_the_owner_ends() {
+    let folder = Folder::new("take-over");
+    let first = folder.start();
+    let second = folder.start();
+    sql(&first, DATABASE, "create table kept (n int); insert into kept values (7);").unwrap();
+    first.stop();
+    eventually("the take-over", || second.is_owner());
+    sql(&second, DATABASE, "do $$ begin assert (select n from kept) = 7; end $$;").unwrap();
+    assert_eq!(redis(&second, "PING"), "+PONG");
+    let postgres = folder.postgres_pid();
+    second.stop();
+    assert!(!is_alive(&postgres), "it stops what it has taken over");
+}
+
+#[test]
 fn the_servers_of_a_killed_process_end_and_the_next_start_succeeds() {
     let folder = Folder::new("orphans");
     // This very test binary as another process: it starts the services and waits to be killed.

@@ -31,8 +31,15 @@ export async function addSite(name: string): Promise<Site> {
   return JSON.parse(stdout) as Site;
 }
 
-/** A new webhook secret of a partner. */
+/** A new webhook secret of a partner. Two may be active, so that the older ones are revoked for it. */
 export async function newSecret(partner: string): Promise<string> {
+  const listed = await orchestrator('secret', 'list', partner);
+  expect(listed.code, listed.stderr).toBe(0);
+  const active = listed.stdout.split('\n').filter((line) => / webhook .*, active$/.test(line));
+  for (const line of active.slice(1)) {
+    const revoked = await orchestrator('secret', 'revoke', partner, line.split(' ')[0] ?? '');
+    expect(revoked.code, revoked.stderr).toBe(0);
+  }
   const { code, stdout, stderr } = await orchestrator('secret', 'new', partner, '--purpose', 'webhook');
   expect(code, stderr).toBe(0);
   return stdout.trim();

@@ -155,11 +155,11 @@ test.describe('sites', () => {
     token = stdout.trim();
   });
 
-  function upload(archive: Buffer | undefined, fields: Record<string, string> = { name: 'Uploaded', user_ref: 'u1' }, bearer: string | undefined = token): Promise<Response> {
+  function upload(archive: Buffer | undefined, fields: Record<string, string> = { name: 'Uploaded', user_ref: 'u1' }, bearer: string | undefined = token, more: Record<string, string> = {}): Promise<Response> {
     const form = new FormData();
     for (const [name, value] of Object.entries(fields)) form.set(name, value);
     if (archive !== undefined) form.set('archive', new Blob([new Uint8Array(archive)]), 'project.tar.gz');
-    return fetch(`${app.baseUrl}/api/v1/sites`, { method: 'POST', body: form, headers: bearer === '' ? {} : { authorization: `Bearer ${bearer}` } });
+    return fetch(`${app.baseUrl}/api/v1/sites`, { method: 'POST', body: form, headers: bearer === '' ? {} : { authorization: `Bearer ${bearer}`, ...more } });
   }
 
   test('an uploaded project becomes a site with its analysis, codes, embed line and offers', async () => {
@@ -180,10 +180,53 @@ test.describe('sites', () => {
       return ((await found.json()) as { offers: Record<string, unknown>[] }).offers;
     };
     const [forAll, forUs] = [await offers({}), await offers(authorization)];
-    expect(forAll.length).toBe(3);
-    expect(forAll[0], 'what we expect to earn is not public').not.toHaveProperty('expectedRevenue');
-    expect(forAll[0]).not.toHaveProperty('conversionProbability');
-    expect(forUs[0]).toMatchObject({ expectedRevenue: { currency: 'USD' }, conversionProbability: { low: expect.any(Number), high: expect.any(Number) } });
+    expect(forUs.length).toBe(3);
+    expect(forAll, 'only what fits is public').toHaveLength(forUs.filter((offer) => offer.downRanked === null).length);
+    expect(forAll.length).toBeGreaterThan(0);
+    for (const ours of ['score', 'expectedRevenue', 'conversionProbability']) {
+      for (const offer of forAll) expect(offer, 'what we expect to earn is not public').not.toHaveProperty(ours);
+    }
+    expect(forUs[0]).toMatchObject({ score: expect.any(Number), expectedRevenue: { currency: 'USD' }, conversionProbability: { low: expect.any(Number), high: expect.any(Number) } });
+  });
+
+  test('an upload that is sent again under its key makes no second site', async () => {
+    const fields = { name: `Sent twice ${Date.now()}`, user_ref: 'u1' };
+    const key = `upload ${Date.now()}`;
+    const send = (archive: Buffer) => upload(archive, fields, token, { 'idempotency-key': key });
+    const [first, again] = [await send(tarGz(manifest)), await send(tarGz(manifest))];
+    expect([first.status, first.headers.get('idempotent-replayed'), again.status, again.headers.get('idempotent-replayed')]).toEqual([201, null, 201, 'true']);
+    expect(await again.json()).toEqual(await first.json());
+    expect(await sql(`select count(*) from sites where name = '${fields.name}'`)).toBe('1');
+    await expectProblem(await send(tarGz(manifest, tarEntry('more.js', '1'))), { status: 409, code: 'conflict' });
+  });
+
+  test('a site is analysed again, corrected and retired, and keeps its id and codes', async () => {
+    const made = (await (await upload(tarGz(manifest))).json()) as { siteId: string; referralCodes: unknown; analysis: { kind: string } };
+    const headers = { authorization: `Bearer ${token}` };
+    const site = `${app.baseUrl}/api/v1/sites/${made.siteId}`;
+    const form = new FormData();
+    form.set('archive', new Blob([new Uint8Array(execFileSync('tar', ['-cz', '-C', realProject, '.']))]), 'project.tar.gz');
+    const again = await fetch(`${site}/analysis`, { method: 'PUT', body: form, headers });
+    expect(again.status).toBe(200);
+    const analysed = await again.json();
+    expect(analysed).toMatchObject({ siteId: made.siteId, referralCodes: made.referralCodes });
+    expect(JSON.stringify(analysed.analysis)).toContain('Prisma');
+    expect(analysed.analysis.kind).not.toBe(made.analysis.kind);
+
+    const change = (body: unknown, who: Record<string, string> = headers) =>
+      fetch(site, { method: 'PATCH', body: JSON.stringify(body), headers: { 'content-type': 'application/json', ...who } });
+    expect(await (await change({ name: 'Renamed', url: 'https://new.example' })).json()).toMatchObject({ name: 'Renamed', url: 'https://new.example', archivedAt: null });
+    await expectProblem(await change({ nam: 'Typo' }), { status: 422, field: 'nam' });
+    await expectProblem(await change({ url: 'javascript:alert(1)' }), { status: 422, field: 'url' });
+    expect((await change({ archived: true }, {})).status).toBe(401);
+    expect((await fetch(`${site}/analysis`, { method: 'PUT', body: form })).status).toBe(401);
+
+    expect((await fetch(`${site}/recommendations`)).status).toBe(200);
+    expect(await (await change({ archived: true })).json()).toMatchObject({ archivedAt: expect.any(String) });
+    expect((await fetch(`${site}/recommendations`)).status).toBe(409);
+    expect((await fetch(`${app.baseUrl}/embed/${made.siteId}`)).status).toBe(404);
+    await change({ archived: false });
+    expect((await fetch(`${site}/recommendations`)).status).toBe(200);
   });
 
   test('hostile and broken archives are refused with the entry, and no site is made', async () => {
@@ -224,19 +267,23 @@ test.describe('sites', () => {
 });
 
 test.describe('impressions', () => {
-  const report = (body: string) => fetch(`${app.baseUrl}/api/v1/impressions`, { method: 'POST', body, headers: { 'content-type': 'text/plain', origin: 'https://blog.example' } });
+  const report = (body: string, agent = personsBrowser) =>
+    fetch(`${app.baseUrl}/api/v1/impressions`, { method: 'POST', body, headers: { 'content-type': 'text/plain', origin: 'https://blog.example', 'user-agent': agent } });
 
   test('an offer counts once however often it is reported, and what was never recommended does not count', async () => {
     const { site_id } = await addSite('Seen');
     const { recommendationId } = (await (await fetch(`${app.baseUrl}/api/v1/sites/${site_id}/recommendations`)).json()) as { recommendationId: string };
     const seen = () => sql(`select count(*) from impressions where site_id = '${site_id}'`);
+    const crawler = 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)';
+    expect((await report(JSON.stringify({ recommendationId, partnerIds: ['supabase'] }), crawler)).status).toBe(204);
+    expect(await seen(), 'a crawler that runs scripts').toBe('0');
     for (let time = 0; time < 3; time++) {
-      const answer = await report(JSON.stringify({ recommendationId, partnerIds: ['supabase', 'railway'] }));
+      const answer = await report(JSON.stringify({ recommendationId, partnerIds: ['supabase', 'nobody', 'railway'] }));
       expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([204, '*']);
     }
     expect(await seen()).toBe('2');
-    expect((await report(JSON.stringify({ recommendationId, partnerIds: ['nobody'] }))).status).toBe(422);
-    expect((await report(JSON.stringify({ recommendationId: '00000000-0000-7000-8000-000000000000', partnerIds: ['figma'] }))).status).toBe(404);
+    expect((await report(JSON.stringify({ recommendationId, partnerIds: ['nobody'] }))).status).toBe(204);
+    expect((await report(JSON.stringify({ recommendationId: '00000000-0000-7000-8000-000000000000', partnerIds: ['figma'] }))).status).toBe(204);
     expect(await seen()).toBe('2');
   });
 

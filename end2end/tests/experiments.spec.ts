@@ -49,7 +49,7 @@ async function simulate(site: Site, visitors: string[]): Promise<{ control: numb
       const variant = ctaText === shown.b ? 'b' : 'control';
       expect(ctaText).toBe(shown[variant]);
       const body = JSON.stringify({ recommendationId: answer.recommendationId, partnerIds: [partner] });
-      expect((await fetch(`${app.baseUrl}/api/v1/impressions`, { method: 'POST', body })).status).toBe(204);
+      expect((await fetch(`${app.baseUrl}/api/v1/impressions`, { method: 'POST', body, headers: { 'user-agent': personsBrowser } })).status).toBe(204);
       if (seen[variant]++ % 10 < clicks[variant]) {
         const click = await fetch(new URL(url, app.baseUrl), { redirect: 'manual', headers: { 'user-agent': personsBrowser } });
         expect(click.status).toBe(302);

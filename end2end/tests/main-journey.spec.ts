@@ -34,7 +34,7 @@ test('a real project gets offers, a click on one becomes a commission, and an op
     await page.goto(`/demo?site=${site.site_id}`);
     await expect(page.getByRole('heading', { level: 1 })).toHaveText(name);
     await offer.scrollIntoViewIfNeeded();
-    await expect(offer).toContainText('Prisma');
+    await expect(offer).toContainText('SQLite');
     await expect(offer).toContainText('package.json');
     await expect(offers).toContainText('project4site may earn a commission');
     await reported;

@@ -1,6 +1,6 @@
 // The operators' pages, each on a desktop and on a phone, with what can be done on them.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from '../support/app.ts';
@@ -28,7 +28,7 @@ for (const [device, width, height] of [
     test('every page is accessible, has one heading and does not scroll sideways', async ({ page }) => {
       const { site_id } = await addSite(`Pages on a ${device}`);
       await signIn(page);
-      for (const path of ['/', '/sites', `/sites/${site_id}`, '/partners', '/partners/supabase', '/deliveries']) {
+      for (const path of ['/', '/sites', `/sites/${site_id}`, '/partners', '/partners/supabase', '/deliveries', '/account', '/people']) {
         await open(page, path);
         await expect(page.getByRole('heading', { level: 1 }), path).toHaveCount(1);
         await expect(page.locator('[aria-busy="true"]'), path).toHaveCount(0);
@@ -40,7 +40,7 @@ for (const [device, width, height] of [
     test('every page is accessible in dark colours', async ({ page }) => {
       await page.emulateMedia({ colorScheme: 'dark' });
       await signIn(page);
-      for (const path of ['/', '/sites', '/partners/supabase', '/deliveries']) {
+      for (const path of ['/', '/sites', '/partners/supabase', '/deliveries', '/account', '/people']) {
         await open(page, path);
         await expect(page.getByRole('heading', { level: 1 }), path).toHaveCount(1);
         await expectAccessible(page);
@@ -76,7 +76,8 @@ test('terms that make no sense are refused at their field', async ({ page, pageE
 test('a new secret is shown once, takes a signed test, and its delivery can be replayed without a second effect', async ({ page }) => {
   await signIn(page);
   await open(page, '/partners/figma');
-  await page.getByRole('button', { name: 'Make new secret' }).click();
+  await page.locator('summary').filter({ hasText: 'Make new secret' }).click();
+  await page.getByRole('button', { name: 'Make it now' }).click();
   const shown = page.getByLabel('New webhook secret', { exact: true });
   await expect(shown).toHaveText(/^whsec_/);
   const secret = (await shown.innerText()).trim();
@@ -132,4 +133,47 @@ test('an operator adds a site from an archive in the browser, and a broken archi
   await expect(page).toHaveURL(/\/sites\/[0-9a-f-]{36}$/);
   await expect(page.getByRole('heading', { level: 1, name: 'From the browser' })).toBeVisible();
   await expect(page.locator('main')).toContainText('Prisma');
+});
+
+test('an operator analyses a site again, renames it, retires it and brings it back', async ({ page }) => {
+  const { site_id } = await addSite('To be changed');
+  const folder = mkdtempSync(join(tmpdir(), 'orchestrator-again-'));
+  writeFileSync(join(folder, 'main.go'), 'package main\nfunc main() {}\n');
+  const archive = join(folder, 'again.tar.gz');
+  execFileSync('tar', ['-czf', archive, '-C', folder, 'main.go']);
+  await signIn(page);
+  await open(page, `/sites/${site_id}`);
+  await expect(page.locator('main')).toContainText('Prisma');
+  const change = async () => {
+    const isOpen = await page.locator('details.add-site').evaluate((details) => (details as HTMLDetailsElement).open);
+    if (!isOpen) await page.locator('summary').filter({ hasText: 'Change this site' }).click();
+  };
+  await change();
+  await expectAccessible(page);
+  await page.getByLabel('Project archive').setInputFiles({ name: 'broken.zip', mimeType: 'application/zip', buffer: Buffer.from('no archive') });
+  await page.getByRole('button', { name: 'Analyse again' }).click();
+  await expect(page.getByText('The site was not analysed.')).toBeVisible();
+  await hydrated(page);
+  await change();
+  await page.getByLabel('Project archive').setInputFiles(archive);
+  await page.getByRole('button', { name: 'Analyse again' }).click();
+  await expect(page.getByText('The project is analysed again')).toBeVisible();
+  await expect(page).toHaveURL(`/sites/${site_id}?done=site-analysed`);
+  await expect(page.locator('main')).toContainText('Go');
+  await expect(page.locator('main')).not.toContainText('Prisma');
+  await hydrated(page);
+
+  await change();
+  await page.getByLabel('Name', { exact: true }).fill('Changed');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByRole('heading', { level: 1, name: 'Changed' })).toBeVisible();
+
+  await change();
+  await page.locator('summary').filter({ hasText: /^Retire$/ }).click();
+  await page.getByRole('button', { name: 'Retire this site' }).click();
+  await expect(page.getByText('This site is retired')).toBeVisible();
+  expect((await page.request.get(`/api/v1/sites/${site_id}/recommendations`)).status()).toBe(409);
+  await change();
+  await page.getByRole('button', { name: 'Bring it back' }).click();
+  await expect(page.getByText('This site is retired')).toHaveCount(0);
 });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { app, projectDir } from '../support/app.ts';
-import { addSite, OtherSite, personsBrowser } from '../support/product.ts';
+import { addSite, OtherSite, personsBrowser, signIn } from '../support/product.ts';
 import { expect, expectAccessible, test, type Page } from '../support/test.ts';
 
 test.use({ userAgent: personsBrowser });
@@ -25,6 +25,9 @@ test('the script is at most five kilobytes with gzip, and is served compressed',
   const answer = await request.get('/widget.js', { headers: { 'accept-encoding': 'gzip' } });
   expect(answer.headers()['content-type']).toContain('javascript');
   expect(answer.headers()['content-encoding']).toBe('gzip');
+  expect(answer.headers()['cross-origin-resource-policy'], 'for pages that isolate themselves').toBe('cross-origin');
+  const frame = await request.get(`/embed/${site}`);
+  expect(frame.headers()).toMatchObject({ 'cross-origin-resource-policy': 'cross-origin', 'cross-origin-embedder-policy': 'require-corp' });
 });
 
 test('one line on a page with the strictest policy shows styled offers and sets no cookie', async ({ page, context }) => {
@@ -166,6 +169,51 @@ test('a single-page application can take the offers out, put them back and chang
   await expect(region(page)).toHaveCount(2);
 });
 
+test('a page that a router restores, with its offers and the line that runs again, has one block', async ({ page }) => {
+  await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}"`)}`);
+  await page.goto(blog.url);
+  await expect(links(page).first()).toBeVisible();
+  await page.evaluate(async () => {
+    const [line, block] = [document.querySelector('script')!, document.querySelector('p4s-offers')!];
+    const again = Object.assign(document.createElement('script'), { src: line.src });
+    again.dataset.site = line.dataset.site;
+    const ran = new Promise((resolve) => again.addEventListener('load', resolve));
+    document.body.replaceChildren(again, block.cloneNode(true));
+    await ran;
+  });
+  await expect(links(page).first()).toBeVisible();
+  await expect(page.locator('p4s-offers')).toHaveCount(1);
+});
+
+test('the block is English and runs from left to right on any page', async ({ page }) => {
+  await using blog = await OtherSite.serve(`<body dir="rtl" lang="ar"><h1>مدونة</h1>${script(`data-site="${site}"`)}`);
+  await page.goto(blog.url);
+  await expect(links(page).first()).toBeVisible();
+  await expect(region(page)).toHaveAttribute('lang', 'en');
+  await expect(region(page)).toHaveCSS('direction', 'ltr');
+});
+
+test('a report that the browser could not queue is made again', async ({ page }) => {
+  await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}"`)}`);
+  await page.clock.install();
+  await page.addInitScript(() => {
+    const queue = navigator.sendBeacon.bind(navigator);
+    let tries = 0;
+    Object.defineProperty(navigator, 'sendBeacon', { value: (url: string, body: string) => tries++ > 0 && queue(url, body) });
+  });
+  const reports: string[] = [];
+  await page.route('**/api/v1/impressions', async (route) => {
+    reports.push(route.request().postData() ?? '');
+    await route.continue();
+  });
+  await page.goto(blog.url);
+  await expect(links(page).first()).toBeVisible();
+  await expect(async () => {
+    await page.clock.runFor(1100);
+    expect(reports.length).toBeGreaterThan(0);
+  }).toPass();
+});
+
 test('an offer counts as seen only after a second in view, and once', async ({ page }) => {
   await using blog = await OtherSite.serve(`<style>div { height: 3000px }</style><body><h1>A blog</h1><div></div>${script(`data-site="${site}"`)}<div></div>`);
   const reports: { recommendationId: string; partnerIds: string[] }[] = [];
@@ -303,6 +351,17 @@ test.describe('the random id of a visitor', () => {
     });
   }
 
+  test('is neither sent nor kept for a line that says so, whatever another line on the page says', async ({ page }) => {
+    const other = (await addSite('A site without tests')).site_id;
+    const asked = await answering(page, () => ({ keepsVisitor: true }));
+    await using blog = await OtherSite.serve(`<body><h1>A blog</h1>${script(`data-site="${site}"`)}<p>Between</p>${script(`data-site="${other}" data-experiments="off"`)}`);
+    await page.goto(blog.url);
+    await expect(region(page)).toHaveCount(2);
+    for (const place of [0, 1]) await expect(region(page).nth(place).getByRole('link').first()).toBeVisible();
+    expect(asked.filter((url) => url.pathname.includes(other)).map((url) => url.search)).toEqual(['']);
+    expect(await stored(page, other)).toBeNull();
+  });
+
   test('is not sent with a preview, which is passed on and changes nothing that is kept', async ({ page }) => {
     const asked: URL[] = [];
     await store(page, 'the-visitor-of-before');
@@ -371,10 +430,22 @@ for (const scheme of ['light', 'dark'] as const) {
   });
 }
 
-test('the demo page without a query shows the newest site, and says so when a site is unknown', async ({ page, pageErrors }) => {
-  await addSite('The newest site');
+test('the demo page without a query shows the newest site to who is signed in, and nothing of any site to others', async ({ page, pageErrors }) => {
+  const { site_id } = await addSite('The newest site');
+  const stranger = await page.goto('/demo');
+  expect(stranger?.status()).toBe(401);
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Sign in to see your sites');
+  await expectAccessible(page);
+  await page.goto(`/demo?site=${site_id}`);
+  await expect(page.getByRole('heading', { level: 1 }), 'who has the address').toHaveText('The newest site');
+  await expect(page.locator('body')).not.toContainText('Other sites');
+  pageErrors.length = 0;
+
+  await signIn(page);
   await page.goto('/demo');
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('The newest site');
+  await page.getByText('What happens on a click?').click();
+  await expect(page.getByText('Other sites:')).toBeVisible();
   const answer = await page.goto('/demo?site=00000000-0000-0000-0000-000000000000');
   expect(answer?.status()).toBe(404);
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('There is no such site');

@@ -10,6 +10,11 @@ pub fn require_read(who: &Principal, what: &str) -> Result<()> {
     if who.may_read() { Ok(()) } else { refuse(who, what) }
 }
 
+/// Lets owners and the command line pass: they say who may sign in.
+pub fn require_manage_people(who: &Principal, what: &str) -> Result<()> {
+    if who.may_manage_people() { Ok(()) } else { refuse(who, &format!("{what}, which owners do")) }
+}
+
 /// Lets those pass who may change things.
 pub fn require_operate(who: &Principal, what: &str) -> Result<()> {
     if who.may_operate() { Ok(()) } else { refuse(who, what) }

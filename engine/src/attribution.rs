@@ -316,7 +316,7 @@ async fn look_again(mut work: Work<'_>, conversion_id: ConversionId) -> Result<(
     .fetch_one(work.connection())
     .await?;
     let after = attribute(&mut work, conversion_id).await?;
-    settle(&mut work, conversion_id, &subject.partner_id, before, after).await?;
+    settle(&mut work, &subject, before, after).await?;
     work.commit().await
 }
 
@@ -338,23 +338,18 @@ async fn note_failure(connection: &mut PgConnection, conversion_id: ConversionId
 }
 
 /// Rates what a changed attribution lets earn, counts it, and tells the browsers.
-pub(crate) async fn settle(
-    work: &mut Work<'_>,
-    conversion_id: ConversionId,
-    partner_id: &PartnerId,
-    before: ConversionState,
-    after: ConversionState,
-) -> Result<()> {
+async fn settle(work: &mut Work<'_>, subject: &Subject, before: ConversionState, after: ConversionState) -> Result<()> {
+    let conversion_id = subject.conversion_id;
     let is_attributed = |state| matches!(state, ConversionState::Attributed | ConversionState::Held);
     if is_attributed(after) {
         let rated = commission::rate(work, conversion_id, commission::Cause::Conversion).await?;
         tracing::debug!(conversion.id = %conversion_id, held = matches!(rated, Rated::Held(_)), "conversion looked at again");
         if !is_attributed(before) {
-            work.counts(partner_id).conversions_unattributed -= 1;
+            work.counts(&subject.partner_id, subject.occurred_at).conversions_unattributed -= 1;
         }
     }
     if after != ConversionState::Unattributed {
-        work.announce(LiveEvent::Conversion { conversion_id, partner_id: partner_id.clone() });
+        work.announce(LiveEvent::Conversion { conversion_id, partner_id: subject.partner_id.clone() });
     }
     Ok(())
 }

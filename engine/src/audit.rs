@@ -85,7 +85,68 @@ pub async fn list(engine: &Engine, who: &Principal, filter: &Filter) -> Result<A
     let more = entries.len() > PAGE_LENGTH;
     entries.truncate(PAGE_LENGTH);
     let next = entries.last().filter(|_| more).map(|last| last.audit_entry_id);
-    let actions = sqlx::query_scalar!("select distinct action from audit_entries order by action").fetch_all(&engine.db).await?;
-    let actors = sqlx::query_scalar!("select distinct actor from audit_entries order by actor").fetch_all(&engine.db).await?;
+    let (actions, actors) = (list_actions(engine).await?, list_actors(engine).await?);
     Ok(AuditPage { entries, next, actions, actors })
+}
+
+/// All actions that there are, from one to the next: they are few, and `distinct` would read every entry.
+async fn list_actions(engine: &Engine) -> Result<Vec<String>> {
+    let actions = sqlx::query_scalar!(
+        r#"with recursive found (action) as (
+               (select action from audit_entries order by action limit 1)
+               union all
+               select (select a.action from audit_entries a where a.action > found.action order by a.action limit 1)
+               from found
+               where found.action is not null
+           )
+           select action as "action!" from found where action is not null"#,
+    )
+    .fetch_all(&engine.db)
+    .await?;
+    Ok(actions)
+}
+
+/// All actors that there are, as [`list_actions`].
+async fn list_actors(engine: &Engine) -> Result<Vec<String>> {
+    let actors = sqlx::query_scalar!(
+        r#"with recursive found (actor) as (
+               (select actor from audit_entries order by actor limit 1)
+               union all
+               select (select a.actor from audit_entries a where a.actor > found.actor order by a.actor limit 1)
+               from found
+               where found.actor is not null
+           )
+           select actor as "actor!" from found where actor is not null"#,
+    )
+    .fetch_all(&engine.db)
+    .await?;
+    Ok(actors)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use domain::auth::Role;
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::testing;
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn each_action_and_actor_is_offered_once_and_in_order(db: PgPool) {
+        let engine = testing::engine(db);
+        let who = Principal::CommandLine;
+        let empty = list(&engine, &who, &Filter::default()).await.unwrap();
+        assert_eq!((empty.actions.len(), empty.actors.len()), (0, 0));
+
+        let operator = Principal::Operator { id: engine.new_id(), email: "a@example.com".to_owned(), role: Role::Operator };
+        let mut connection = engine.db.acquire().await.unwrap();
+        for (who, action) in [(&who, "b"), (&operator, "c"), (&operator, "a"), (&who, "b")] {
+            record(&engine, &mut connection, who, action, "something", json!({})).await.unwrap();
+        }
+        let page = list(&engine, &who, &Filter { action: "b".to_owned(), ..Filter::default() }).await.unwrap();
+        assert_eq!((page.entries.len(), page.actions), (2, ["a", "b", "c"].map(str::to_owned).to_vec()));
+        assert_eq!(page.actors, ["a@example.com", "command line"]);
+    }
 }

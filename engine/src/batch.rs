@@ -1,16 +1,23 @@
-//! Group commit: many callers, few commits.
+//! Group commit: many callers, few commits; and [`Parts`], for a batch that one item spoils.
 //!
 //! Callers hand in an item and wait; one writer takes whatever is there, and what other tasks that are ready to run hand in
 //! meanwhile. Nothing waits for a batch to fill: what comes while one is written is the next. A second writer would only
 //! make batches shorter, and each costs the same few wake-ups (measured: `docs/BENCHMARKS.md`).
 
-use std::{future::Future, panic::AssertUnwindSafe};
+use std::{future::Future, ops::Range, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
-/// More than this many callers waiting means that the disk does not keep up; further ones wait for room.
+/// More than this many callers waiting means that the disk does not keep up; further ones are refused.
 const QUEUE_LENGTH: usize = 16_384;
+
+/// Who has waited longer than this for their batch to begin waits no more: a visitor is better off without. A bound here costs a look at
+/// the clock; one around each request would cost a timer.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Bounds one statement's size and the time that a lost connection can cost.
 const BATCH_LENGTH: usize = 1_000;
@@ -18,7 +25,11 @@ const BATCH_LENGTH: usize = 1_000;
 /// Bounds the rounds of [`gather`]: each is some microseconds, unless there is much to do.
 const GATHER_ROUNDS: usize = 64;
 
-type Queued<Item, Answer> = (Item, oneshot::Sender<Answer>);
+struct Queued<Item, Answer> {
+    item: Item,
+    since: Instant,
+    caller: oneshot::Sender<Answer>,
+}
 
 pub struct Batcher<Item, Answer> {
     queue: mpsc::Sender<Queued<Item, Answer>>,
@@ -40,10 +51,10 @@ impl<Item: Send + 'static, Answer: Copy + Send + 'static> Batcher<Item, Answer> 
     {
         let (queue, mut receiver) = mpsc::channel::<Queued<Item, Answer>>(QUEUE_LENGTH);
         tokio::spawn(async move {
-            loop {
-                let (items, waiting) = gather(&mut receiver).await;
+            while let Some(first) = receiver.recv().await {
+                let (items, waiting) = gather(first, &mut receiver).await;
                 if items.is_empty() {
-                    return;
+                    continue;
                 }
                 // A batch that panics is lost, and its callers are told so; those after it are not.
                 let Ok(answer) = AssertUnwindSafe(write(items)).catch_unwind().await else { continue };
@@ -56,28 +67,35 @@ impl<Item: Send + 'static, Answer: Copy + Send + 'static> Batcher<Item, Answer> 
         Self { queue }
     }
 
-    /// Waits until the item's batch was written. `None` if writing it panicked.
+    /// Waits until the item's batch was written. `None` if writing it panicked, too many others wait, or this one did for too long.
     pub async fn write(&self, item: Item) -> Option<Answer> {
-        let (answer, answered) = oneshot::channel();
-        self.queue.send((item, answer)).await.ok()?;
+        let (caller, answered) = oneshot::channel();
+        self.queue.try_send(Queued { item, since: Instant::now(), caller }).ok()?;
         answered.await.ok()
     }
 }
 
-/// Waits for the first items, then lets other tasks run for as long as they bring more. Without that, the first request of a
-/// burst would be a batch of its own, and the burst would wait for its commit. Empty once the queue is closed.
-async fn gather<Item, Answer>(queue: &mut mpsc::Receiver<Queued<Item, Answer>>) -> (Vec<Item>, Vec<oneshot::Sender<Answer>>) {
+/// Takes what is there, then lets other tasks run for as long as they bring more. Without that, the first request of a burst would be a
+/// batch of its own, and the burst would wait for its commit. Those that have lost their patience are let go.
+async fn gather<Item, Answer>(
+    first: Queued<Item, Answer>,
+    queue: &mut mpsc::Receiver<Queued<Item, Answer>>,
+) -> (Vec<Item>, Vec<oneshot::Sender<Answer>>) {
     let (mut items, mut waiting) = (Vec::new(), Vec::new());
-    let Some((item, caller)) = queue.recv().await else { return (items, waiting) };
-    items.push(item);
-    waiting.push(caller);
+    let begun_at = Instant::now();
+    let mut take = |Queued { item, since, caller }, items: &mut Vec<Item>| {
+        if begun_at.saturating_duration_since(since) <= QUEUE_PATIENCE {
+            items.push(item);
+            waiting.push(caller);
+        }
+    };
+    take(first, &mut items);
     for round in 0..=GATHER_ROUNDS {
         let before = items.len();
         while items.len() < BATCH_LENGTH
-            && let Ok((item, caller)) = queue.try_recv()
+            && let Ok(next) = queue.try_recv()
         {
-            items.push(item);
-            waiting.push(caller);
+            take(next, &mut items);
         }
         if items.len() == BATCH_LENGTH || (round > 0 && items.len() == before) {
             break;
@@ -87,9 +105,36 @@ async fn gather<Item, Answer>(queue: &mut mpsc::Receiver<Queued<Item, Answer>>) 
     (items, waiting)
 }
 
+/// The parts of a batch that are yet to be tried: first the whole, then the halves of what failed, down to the one item to blame.
+pub struct Parts(Vec<Range<usize>>);
+
+impl Parts {
+    pub fn of(length: usize) -> Self {
+        Self((length > 0).then_some(0..length).into_iter().collect())
+    }
+
+    /// The part to try next.
+    pub fn take(&mut self) -> Option<Range<usize>> {
+        self.0.pop()
+    }
+
+    /// The index of the item in a part that failed, if it is alone in it; else both halves are tried.
+    pub fn blame(&mut self, failed: Range<usize>) -> Option<usize> {
+        let Range { start, end } = failed;
+        if end - start == 1 {
+            return Some(start);
+        }
+        let middle = start.midpoint(end);
+        self.0.extend([middle..end, start..middle]);
+        None
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     #[tokio::test]
@@ -117,5 +162,49 @@ mod tests {
         let batcher = Batcher::start(|items: Vec<usize>| async move { items.len() });
         let answers = futures::future::join_all((0..2 * BATCH_LENGTH + 1).map(|item| batcher.write(item))).await;
         assert!(answers.into_iter().all(|answer| answer.unwrap() <= BATCH_LENGTH));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once() {
+        let batcher = Batcher::start(|items: Vec<u32>| async move { items.len() });
+        let mut waiting: Vec<_> = (0..QUEUE_LENGTH).map(|_| Box::pin(batcher.write(1))).collect();
+        for write in &mut waiting {
+            assert!(futures::poll!(write).is_pending());
+        }
+        assert_eq!(futures::poll!(Box::pin(batcher.write(1))), Poll::Ready(None), "nobody waits for room");
+        assert!(futures::future::join_all(waiting).await.iter().all(Option::is_some), "the others are written");
+    }
+
+    #[tokio::test]
+    async fn who_has_waited_too_long_is_let_go() {
+        let (queue, mut receiver) = mpsc::channel(3);
+        let queued = |item: u32, waited: Duration| {
+            let (caller, answer) = oneshot::channel::<()>();
+            (Queued { item, since: Instant::now().checked_sub(waited).unwrap(), caller }, answer)
+        };
+        let (first, mut let_go) = queued(1, QUEUE_PATIENCE * 2);
+        let (second, mut kept) = queued(2, QUEUE_PATIENCE / 2);
+        queue.try_send(second).unwrap();
+        let (items, waiting) = gather(first, &mut receiver).await;
+        assert_eq!((items, waiting.len()), (vec![2], 1));
+        assert_eq!(let_go.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        assert_eq!(kept.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+    }
+
+    #[test]
+    fn the_one_item_that_spoils_a_batch_is_found() {
+        let mut parts = Parts::of(1_000);
+        let (mut done, mut blamed, mut tries) = (0, Vec::new(), 0);
+        while let Some(part) = parts.take() {
+            tries += 1;
+            if part.contains(&3) || part.contains(&777) {
+                blamed.extend(parts.blame(part));
+            } else {
+                done += part.len();
+            }
+        }
+        assert_eq!((done, blamed.as_slice()), (998, [3, 777].as_slice()));
+        assert!(tries < 50, "{tries}");
+        assert_eq!(Parts::of(0).take(), None);
     }
 }

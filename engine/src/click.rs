@@ -12,7 +12,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -30,8 +29,18 @@ use crate::{
     referral_code::{self, Code},
 };
 
+mod cache;
+mod fallback;
+mod insert;
+mod partition;
 mod store;
-pub use store::{Store, cached_click, drain, fallback_length, insert_history};
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;
+pub use cache::cached_click;
+pub use fallback::{doubts_about_redis, drain, fallback_length, set_aside_length};
+pub use partition::{ensure_partitions, tables_with_stray_rows};
+pub use store::{Store, insert_history};
 
 /// A request that follows a link.
 #[derive(Clone, Debug, Default)]
@@ -245,32 +254,4 @@ fn strip_query(url: &str) -> Option<String> {
     let url = url::Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     let text = format!("{}{}", url.origin().ascii_serialization(), url.path());
     Some(text.chars().take(500).collect())
-}
-
-/// Makes the traffic tables' partitions for this month and the next two, and for `months_back` before.
-pub async fn ensure_partitions(engine: &Engine, months_back: i32) -> Result<()> {
-    sqlx::query!(
-        "select ensure_month_partition(parent, $1::timestamptz + make_interval(months => month))
-         from unnest(array['clicks', 'recommendations', 'impressions']) as parent, generate_series(-$2::int, 2) as month",
-        engine.now(),
-        months_back,
-    )
-    .fetch_all(&engine.db)
-    .await?;
-    Ok(())
-}
-
-/// Waits between looks at whether Postgres is back, and whether the fallback holds anything.
-pub const DRAIN_PAUSE: Duration = Duration::from_millis(500);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_url_loses_query_fragment_and_credentials() {
-        assert_eq!(strip_query("https://user:pw@a.example/p?email=x#y").as_deref(), Some("https://a.example/p"));
-        assert_eq!(strip_query("javascript:alert(1)"), None);
-        assert_eq!(strip_query("not a url"), None);
-    }
 }

@@ -75,6 +75,10 @@ pub async fn rate(work: &mut Work<'_>, conversion_id: ConversionId, cause: Cause
     let receipt = serde_json::to_value(&rating.receipt)?;
     let parts =
         [(Component::Commission, rating.final_minor, booked.commission_minor), (Component::Bonus, rating.bonus_minor, booked.bonus_minor)];
+    let happened_at = inputs.conversion.occurred_at;
+    if inputs.rated_under.is_none() {
+        work.sums(&inputs.partner_id, rating.currency, happened_at).rated += 1;
+    }
     let mut postings = Vec::new();
     for (component, target_minor, booked_minor) in parts {
         let difference = target_minor - booked_minor.unwrap_or(0);
@@ -91,7 +95,7 @@ pub async fn rate(work: &mut Work<'_>, conversion_id: ConversionId, cause: Cause
             payout_id: None,
             receipt: receipt.clone(),
         });
-        work.sums(&inputs.partner_id, rating.currency).commission_minor += difference;
+        work.sums(&inputs.partner_id, rating.currency, happened_at).commission_minor += difference;
     }
     ledger::append(work, &postings).await?;
     Ok(Rated::Booked(Box::new(rating)))

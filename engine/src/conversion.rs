@@ -90,10 +90,9 @@ pub async fn record(work: &mut Work<'_>, new: &NewConversion, source: Source, de
     if attributed && let Rated::Held(_) = commission::rate(work, conversion_id, commission::Cause::Conversion).await? {
         state = ConversionState::Held;
     }
-    let counts = work.counts(&new.partner_id);
+    let counts = work.counts(&new.partner_id, new.occurred_at);
     counts.conversions += 1;
     counts.conversions_unattributed += i64::from(!attributed);
-    work.sums(&new.partner_id, new.value.currency).value_minor += new.value.amount_minor;
     work.announce(LiveEvent::Conversion { conversion_id, partner_id: new.partner_id.clone() });
     Ok(Recorded::New(conversion_id, state))
 }

@@ -39,6 +39,13 @@ impl Error {
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(source.into())
     }
+
+    /// Postgres refused the values themselves (classes 22 and 23): these will never do, while others may.
+    pub fn is_of_values(&self) -> bool {
+        let Self::Internal(source) = self else { return false };
+        let code = source.downcast_ref::<sqlx::Error>().and_then(|error| error.as_database_error()?.code());
+        code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    }
 }
 
 fn unknown(claim: &Claim) -> String {
@@ -64,10 +71,11 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Class 57: the server is starting, stopping or crashed. 40001 and 40P01: another transaction was in the way (serialization failure,
-/// deadlock), and this one was undone.
+/// Classes 08, 53 and 57: the connection broke, or the server is starting, stopping, crashed or out of room. 25006: it is a standby that
+/// takes no writes yet. 40001, 40P01 and 55P03: another transaction was in the way (serialization failure, deadlock, lock time-out), and
+/// this one was undone.
 fn is_passing(code: &str) -> bool {
-    code.starts_with("57") || ["40001", "40P01"].contains(&code)
+    ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || ["25006", "40001", "40P01", "55P03"].contains(&code)
 }
 
 impl From<redis::RedisError> for Error {
@@ -121,9 +129,13 @@ mod tests {
             let statement = format!("do $$ begin raise exception 'no' using errcode = '{code}'; end $$");
             Error::from(sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&db).await.unwrap_err())
         };
-        for code in ["40P01", "40001", "57P01"] {
-            assert!(matches!(raised(code).await, Error::Unavailable(_)), "{code}");
+        for code in ["40P01", "40001", "57P01", "55P03", "53100", "25006"] {
+            let error = raised(code).await;
+            assert!(matches!(error, Error::Unavailable(_)) && !error.is_of_values(), "{code}");
         }
         assert!(matches!(raised("22003").await, Error::Internal(_)));
+        for (code, of_values) in [("22021", true), ("23514", true), ("42P01", false)] {
+            assert_eq!(raised(code).await.is_of_values(), of_values, "{code}");
+        }
     }
 }

@@ -202,7 +202,7 @@ async fn store(
     }
     if row.state == DeliveryState::Dead {
         let again = Again { message_id: message_id.to_owned(), body: text.into_bytes(), event_type: event_type.to_owned(), line: None };
-        if !start_anew(work, partner_id, source, headers, None, vec![again]).await?.is_empty() {
+        if !start_anew(work, partner_id, event_path(source), headers, None, vec![again]).await?.is_empty() {
             return Ok(stored(None));
         }
     }

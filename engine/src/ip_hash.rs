@@ -1,28 +1,45 @@
 //! A keyed hash of a visitor's address, under a random key per UTC day that is forgotten once no window needs it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use hmac::{Hmac, KeyInit, Mac};
+use moka::sync::Cache;
 use sha2::Sha256;
+use tokio::time::timeout;
 
 use crate::{Engine, Result};
 
 const PURPOSE: &str = "ip hash key";
 
+/// How long a visitor waits for a day's key. It is made the day before, so that nobody has to.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long it is remembered that a key could not be had.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The days' keys that this process knows.
+pub struct DayKeys {
+    known: Cache<NaiveDate, [u8; 32]>,
+    missed: Cache<NaiveDate, ()>,
+}
+
+impl Default for DayKeys {
+    fn default() -> Self {
+        Self { known: Cache::new(400), missed: Cache::builder().max_capacity(400).time_to_live(PAUSE).build() }
+    }
+}
+
 /// Hashes an address under the day's key. `None` while the key cannot be had: the click is worth more than the hash.
 pub async fn hash(engine: &Engine, ip: IpAddr, at: DateTime<Utc>) -> Option<[u8; 16]> {
     let day = at.date_naive();
-    let key = match engine.ip_keys.get(&day) {
+    let key = match engine.ip_keys.known.get(&day) {
         Some(key) => key,
-        None => {
-            let key = key_of(engine, day).await.ok()?;
-            engine.ip_keys.insert(day, key);
-            key
-        }
+        None => look_up(engine, day).await?,
     };
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes a key of any length");
-    match ip {
+    // A socket that takes both versions shows V4 addresses as V6 ones.
+    match ip.to_canonical() {
         IpAddr::V4(ip) => mac.update(&ip.octets()),
         // a provider gives a household a /64
         IpAddr::V6(ip) => mac.update(&ip.octets()[..8]),
@@ -30,6 +47,30 @@ pub async fn hash(engine: &Engine, ip: IpAddr, at: DateTime<Utc>) -> Option<[u8;
     let mut hash = [0; 16];
     hash.copy_from_slice(&mac.finalize().into_bytes()[..16]);
     Some(hash)
+}
+
+/// Has today's and tomorrow's key in memory, so that no visitor waits for one, and midnight passes without Postgres.
+pub async fn prepare(engine: &Engine) -> Result<()> {
+    let today = engine.now().date_naive();
+    for day in [Some(today), today.succ_opt()].into_iter().flatten() {
+        if !engine.ip_keys.known.contains_key(&day) {
+            engine.ip_keys.known.insert(day, key_of(engine, day).await?);
+        }
+    }
+    Ok(())
+}
+
+async fn look_up(engine: &Engine, day: NaiveDate) -> Option<[u8; 32]> {
+    let keys = &engine.ip_keys;
+    if keys.missed.contains_key(&day) || engine.clicks.store.postgres_is_away() {
+        return None;
+    }
+    let Ok(Ok(key)) = timeout(PATIENCE, key_of(engine, day)).await else {
+        keys.missed.insert(day, ());
+        return None;
+    };
+    keys.known.insert(day, key);
+    Some(key)
 }
 
 /// Reads the day's key, or makes it; whoever comes first decides.
@@ -49,4 +90,46 @@ pub async fn forget_old_keys(engine: &Engine) -> Result<u64> {
     let first_kept = engine.now().date_naive().checked_sub_days(Days::new(days)).unwrap_or_default();
     let deleted = sqlx::query!("delete from ip_hash_keys where day < $1", first_kept).execute(&engine.db).await?;
     Ok(deleted.rows_affected())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::time::Instant;
+
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::testing;
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn an_address_is_the_same_whatever_socket_it_came_by(db: PgPool) {
+        let engine = testing::engine(db);
+        let now = engine.now();
+        let hash = async |ip: &str| hash(&engine, ip.parse().unwrap(), now).await.unwrap();
+        assert_eq!(hash("192.0.2.1").await, hash("::ffff:192.0.2.1").await);
+        assert_ne!(hash("::ffff:192.0.2.1").await, hash("::ffff:192.0.2.2").await);
+        assert_eq!(hash("2001:db8:0:1::1").await, hash("2001:db8:0:1:2::2").await, "one household");
+        assert_ne!(hash("2001:db8:0:1::1").await, hash("2001:db8:0:2::1").await);
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn midnight_passes_without_postgres(db: PgPool) {
+        let engine = testing::engine(db.clone());
+        prepare(&engine).await.unwrap();
+        db.close().await;
+        let tomorrow = engine.now() + chrono::TimeDelta::days(1);
+        assert!(hash(&engine, [192, 0, 2, 1].into(), tomorrow).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_long_for_a_key_and_the_next_not_at_all() {
+        let (engine, _silent) = testing::engine_of_silence();
+        let ip = IpAddr::from([192, 0, 2, 1]);
+        let asked_at = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(hash(&engine, ip, engine.now()).await, None);
+        }
+        assert!(asked_at.elapsed() < Duration::from_secs(2), "{:?}", asked_at.elapsed());
+    }
 }

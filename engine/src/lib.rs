@@ -57,7 +57,7 @@ pub mod work;
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use redis::aio::ConnectionManagerConfig;
 use sqlx::postgres::PgPoolOptions;
 use tokio::sync::Notify;
@@ -94,7 +94,7 @@ pub struct Handles {
     pub live: live::Live,
     pub codes: referral_code::Codes,
     pub secrets: partner::Secrets,
-    pub ip_keys: moka::sync::Cache<NaiveDate, [u8; 32]>,
+    pub ip_keys: ip_hash::DayKeys,
     pub clicks: click::Recorder,
     pub recommender: recommendation::Recommender,
     pub experiments: experiment::Experiments,
@@ -111,16 +111,25 @@ impl Engine {
     /// # Errors
     /// [`Error::Unavailable`] if either does not answer within 10 s.
     pub async fn connect(settings: &Settings, keys: Keys) -> Result<Self> {
-        let patience = Duration::from_secs(10);
+        let engine = Self::connect_later(settings, keys)?;
+        engine.db.acquire().await?;
+        redis::cmd("PING").query_async::<String>(&mut engine.redis.clone()).await?;
+        Ok(engine)
+    }
+
+    /// An engine that connects once something is asked of Postgres or Redis.
+    ///
+    /// # Errors
+    /// An address is malformed.
+    pub fn connect_later(settings: &Settings, keys: Keys) -> Result<Self> {
         let db = PgPoolOptions::new()
             .max_connections(settings.database_connections)
-            .acquire_timeout(patience)
-            .connect(&settings.database_url)
-            .await?;
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_lazy(&settings.database_url)?;
         let client = redis::Client::open(settings.redis_url.as_str())?;
         let redis_config =
             ConnectionManagerConfig::new().set_max_delay(Duration::from_millis(500)).set_connection_timeout(Some(Duration::from_secs(2)));
-        let redis = redis::aio::ConnectionManager::new_with_config(client, redis_config).await?;
+        let redis = redis::aio::ConnectionManager::new_lazy_with_config(client, redis_config)?;
         Ok(Self::with(db, redis, keys))
     }
 
@@ -148,7 +157,7 @@ impl Engine {
             keys,
             codes: referral_code::Codes::default(),
             secrets: partner::Secrets::default(),
-            ip_keys: moka::sync::Cache::new(400),
+            ip_keys: ip_hash::DayKeys::default(),
             work: Notify::new(),
             seal: Notify::new(),
             shard,

@@ -10,13 +10,11 @@ use domain::{
     PartnerId, RecommendationId, SiteId,
     analysis::Analysis,
     id::uuid_v7_time,
-    money::round_minor,
     partner::{Partner, TermsValues},
     recommendation::{History, LinkedOffer, MODEL_VERSION, Offer, PartnerHistory, Recommendations, Settings, rank},
     site::SiteLink,
 };
 use moka::sync::Cache;
-use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -104,8 +102,8 @@ impl Recommender {
 /// clicks refer to the log. Each call makes a new recommendation.
 ///
 /// # Errors
-/// [`Error::NotFound`] if there is no such site, [`Error::Conflict`] if it was never analysed, [`Error::Invalid`] for a preview of a test or
-/// variant that there is not, [`Error::Unavailable`] if it cannot be logged.
+/// [`Error::NotFound`] if there is no such site, [`Error::Conflict`] if it was never analysed or is retired, [`Error::Invalid`] for a preview
+/// of a test or variant that there is not, [`Error::Unavailable`] if it cannot be logged.
 pub async fn for_site(engine: &Engine, site_id: SiteId, asker: &Asker) -> Result<Recommendations> {
     let site = analysed(engine, site_id).await?;
     let mut running = experiment::current(engine).await?;
@@ -148,14 +146,14 @@ fn answer(site_id: SiteId, recommendation_id: RecommendationId, tailored: Tailor
     }
 }
 
-/// Notes that visitors saw offers; their positions are those of the log. An offer that was reported before changes nothing.
+/// Notes that visitors saw offers; their positions are those of the log. Answers how many are new: an offer that was reported before, or
+/// that was never recommended, changes nothing.
 ///
 /// # Errors
-/// [`Error::NotFound`] for an unknown recommendation, [`Error::Invalid`] for a partner that it does not hold: then nothing is noted.
+/// If the database is away.
 pub async fn record_impressions(engine: &Engine, recommendation_id: RecommendationId, partner_ids: &[PartnerId]) -> Result<u64> {
-    let not_found = || Error::not_found(format!("recommendation `{recommendation_id}`"));
     // The log is partitioned by time, which the id carries to the millisecond.
-    let at = uuid_v7_time(recommendation_id.0).ok_or_else(not_found)?;
+    let Some(at) = uuid_v7_time(recommendation_id.0) else { return Ok(0) };
     let mut work = Work::begin(engine).await?;
     let row = sqlx::query!(
         r#"select site_id, recommended_at, array(select jsonb_array_elements(offers) ->> 'partner_id') as "partner_ids!: Vec<String>",
@@ -169,15 +167,14 @@ pub async fn record_impressions(engine: &Engine, recommendation_id: Recommendati
         at + TimeDelta::milliseconds(1),
     )
     .fetch_optional(work.connection())
-    .await?
-    .ok_or_else(not_found)?;
+    .await?;
+    let Some(row) = row else { return Ok(0) };
 
-    let mut positions = Vec::with_capacity(partner_ids.len());
-    for partner_id in partner_ids {
-        let position = row.partner_ids.iter().position(|offered| offered == partner_id.as_str());
-        let position = position.ok_or_else(|| Error::invalid("partner_ids", format!("`{partner_id}` was not recommended")))?;
-        positions.push(i16::try_from(position).map_err(Error::internal)?);
-    }
+    let place = |partner_id: &PartnerId| {
+        let position = row.partner_ids.iter().position(|offered| offered == partner_id.as_str())?;
+        Some((partner_id.clone(), i16::try_from(position).ok()?))
+    };
+    let (partner_ids, positions): (Vec<PartnerId>, Vec<i16>) = partner_ids.iter().filter_map(place).unzip();
     let names: Vec<String> = partner_ids.iter().map(ToString::to_string).collect();
     let added = sqlx::query!(
         r#"insert into impressions (recommendation_id, partner_id, recommended_at, seen_at, site_id, position)
@@ -196,10 +193,10 @@ pub async fn record_impressions(engine: &Engine, recommendation_id: Recommendati
     .fetch_all(work.connection())
     .await?;
     for row in &added {
-        work.counts(&row.partner_id).impressions += 1;
+        work.counts(&row.partner_id, engine.now()).impressions += 1;
     }
     if let Some(shown) = &row.experiments {
-        experiment::expose(&mut work, recommendation_id, shown, partner_ids).await?;
+        experiment::expose(&mut work, recommendation_id, shown, &partner_ids).await?;
     }
     work.commit().await?;
     if !added.is_empty() {
@@ -213,6 +210,9 @@ async fn analysed(engine: &Engine, site_id: SiteId) -> Result<Arc<Analysed>> {
         return Ok(site);
     }
     let site = site::load(engine, site_id).await?;
+    if site.archived_at.is_some() {
+        return Err(Error::Conflict(format!("site `{site_id}` is retired and shows no offers")));
+    }
     let analysis = site.analysis.ok_or_else(|| Error::Conflict(format!("site `{site_id}` was not analysed yet")))?;
     let site = Arc::new(Analysed { analysis, links: site.links });
     engine.recommender.sites.insert(site_id, site.clone());
@@ -266,8 +266,8 @@ async fn partners(engine: &Engine) -> Result<Arc<Vec<(Partner, TermsValues)>>> {
     Ok(partners)
 }
 
-/// Clicks, conversions and value of the last 90 days. The commission is the present rate of that value, in the payout currency alone:
-/// no other currency is mixed in.
+/// Clicks, attributed conversions and their commission in the last 90 days. What was earned in another currency than the present payout
+/// currency counts for nothing: amounts of two currencies cannot be added.
 async fn history(engine: &Engine, partners: &[(Partner, TermsValues)]) -> Result<Arc<History>> {
     if let Some(history) = engine.recommender.history.get(&()) {
         return Ok(history);
@@ -276,7 +276,7 @@ async fn history(engine: &Engine, partners: &[(Partner, TermsValues)]) -> Result
     let rows = sqlx::query!(
         r#"select partner_id as "partner_id: PartnerId",
                   sum(clicks)::bigint as "clicks!",
-                  sum(conversions)::bigint as "conversions!"
+                  sum(conversions - conversions_unattributed)::bigint as "conversions!"
            from hourly_counts
            where hour >= $1
            group by partner_id"#,
@@ -284,8 +284,8 @@ async fn history(engine: &Engine, partners: &[(Partner, TermsValues)]) -> Result
     )
     .fetch_all(&engine.db)
     .await?;
-    let values = sqlx::query!(
-        r#"select partner_id as "partner_id: PartnerId", currency, sum(value_minor)::bigint as "value_minor!"
+    let earned = sqlx::query!(
+        r#"select partner_id as "partner_id: PartnerId", currency, sum(commission_minor)::bigint as "commission_minor!"
            from hourly_money
            where hour >= $1
            group by partner_id, currency"#,
@@ -297,12 +297,12 @@ async fn history(engine: &Engine, partners: &[(Partner, TermsValues)]) -> Result
         .into_iter()
         .filter_map(|row| {
             let (_, terms) = partners.iter().find(|(partner, _)| partner.partner_id == row.partner_id)?;
-            let value = values.iter().find(|value| value.partner_id == row.partner_id && value.currency == terms.payout_currency.code());
-            let value_minor = value.map_or(0, |value| value.value_minor.max(0));
+            let earned =
+                earned.iter().find(|earned| earned.partner_id == row.partner_id && earned.currency == terms.payout_currency.code());
             let entry = PartnerHistory {
                 clicks: u64::try_from(row.clicks).unwrap_or(0),
                 conversions: u64::try_from(row.conversions).unwrap_or(0),
-                commission_minor: round_minor(Decimal::from(value_minor).checked_mul(terms.commission_rate)?)?,
+                commission_minor: earned.map_or(0, |earned| earned.commission_minor.max(0)),
             };
             Some((row.partner_id, entry))
         })

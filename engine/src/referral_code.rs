@@ -1,25 +1,38 @@
 //! Finding what a referral code or its alias stands for, from memory.
 //!
-//! A code never changes its partner or site, so that it may be kept for long; whether its partner is active, and where
-//! its link leads, is read anew every two seconds. Redis holds a copy for restarts while Postgres is away.
+//! A code never changes its partner or site, so that it may be kept for long; whether its partner is active, where its link
+//! leads, and which sites were analysed again, is asked every two seconds. Redis holds a copy for restarts while Postgres is away.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, RwLock},
+    sync::{Arc, RwLock, atomic::AtomicBool},
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use domain::{
     DeveloperId, PartnerId, SiteId,
     click::{Alias, partner_digest},
-    partner::{IntegrationKind, IntegrationMethod, UrlTemplate, WebhookEvent, WebhookScheme},
     referral_code::{ReferralCode, code_digest},
 };
 use moka::sync::Cache;
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::{Engine, Error, Result};
+
+mod links;
+use links::Links;
+pub use links::{Link, refresh_links, restore_links};
+
+/// How long a visitor waits for Postgres to say what a code stands for.
+const LOAD_PATIENCE: Duration = Duration::from_secs(1);
+
+/// And for Redis' copy.
+const COPY_PATIENCE: Duration = Duration::from_millis(300);
+
+/// Copies written at once, so that each write ends in time.
+const COPIES_LENGTH: usize = 1_000;
 
 /// What a referral code stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,32 +48,14 @@ pub struct Code {
     pub active: bool,
 }
 
-/// What requests need to know of a partner, kept in memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    pub active: bool,
-    /// Where its links lead, in the partner's order.
-    pub urls: Vec<(IntegrationKind, UrlTemplate)>,
-    /// For how long a click counts.
-    pub window_hours: u32,
-    /// Its webhooks, by path.
-    pub webhooks: HashMap<String, WebhookScheme>,
-}
-
 #[derive(Clone)]
 pub struct Codes {
     known: Cache<String, Arc<Code>>,
     /// Codes that do not exist, so that guessing costs no query each.
     unknown: Cache<String, ()>,
-    links: Arc<RwLock<HashMap<PartnerId, Arc<Link>>>>,
-}
-
-impl Link {
-    /// Where a link leads: the way that was asked for if the partner has it, else its deep link.
-    pub fn url(&self, via: Option<IntegrationKind>) -> Option<&UrlTemplate> {
-        let by = |kind| self.urls.iter().find(|(way, _)| *way == kind).map(|(_, url)| url);
-        via.and_then(by).or_else(|| by(IntegrationKind::DeepLink))
-    }
+    links: Arc<RwLock<Option<Links>>>,
+    /// Redis has them as they are now.
+    links_are_copied: Arc<AtomicBool>,
 }
 
 impl Default for Codes {
@@ -69,19 +64,7 @@ impl Default for Codes {
             known: Cache::new(1_000_000),
             unknown: Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(5)).build(),
             links: Arc::default(),
-        }
-    }
-}
-
-impl Codes {
-    /// The partner as requests see it; `None` if it is unknown.
-    pub fn link(&self, partner_id: &PartnerId) -> Option<Arc<Link>> {
-        self.links.read().ok()?.get(partner_id).cloned()
-    }
-
-    fn set_links(&self, links: HashMap<PartnerId, Arc<Link>>) {
-        if let Ok(mut current) = self.links.write() {
-            *current = links;
+            links_are_copied: Arc::default(),
         }
     }
 }
@@ -98,16 +81,7 @@ pub async fn find(engine: &Engine, text: &str) -> Result<Arc<Code>> {
     if engine.codes.unknown.contains_key(text) || (text.parse::<Alias>().is_err() && text.parse::<ReferralCode>().is_err()) {
         return Err(not_found());
     }
-    let code = match load(engine, text).await {
-        Ok(found) => {
-            if let Some(code) = &found {
-                keep_copy(engine, text, code).await;
-            }
-            found
-        }
-        Err(away) => Some(copy(engine, text).await.ok_or(away)?),
-    };
-    let Some(code) = code else {
+    let Some(code) = look_up(engine, text).await? else {
         engine.codes.unknown.insert(text.to_owned(), ());
         return Err(not_found());
     };
@@ -116,9 +90,58 @@ pub async fn find(engine: &Engine, text: &str) -> Result<Arc<Code>> {
     Ok(code)
 }
 
+/// Asks Postgres, and Redis' copy if that does not answer in time; the copy first while Postgres is known to be away.
+async fn look_up(engine: &Engine, text: &str) -> Result<Option<Code>> {
+    let away = engine.clicks.store.postgres_is_away();
+    if away && let Some(code) = copy(engine, text).await {
+        return Ok(Some(code));
+    }
+    let error = match timeout(LOAD_PATIENCE, load(engine, text)).await {
+        Ok(Ok(found)) => {
+            if let Some(code) = &found {
+                keep_copy(engine, text, code);
+            }
+            return Ok(found);
+        }
+        Ok(Err(error)) => error,
+        Err(elapsed) => Error::Unavailable(elapsed.into()),
+    };
+    let found = if away { None } else { copy(engine, text).await };
+    found.map(Some).ok_or(error)
+}
+
+/// A row of the table of codes.
+struct Row {
+    alias: String,
+    referral_code: String,
+    partner_id: PartnerId,
+    site_id: SiteId,
+    developer_id: DeveloperId,
+    developer_hash: String,
+    active: bool,
+    project_type: String,
+}
+
+impl From<Row> for Code {
+    fn from(row: Row) -> Self {
+        Self {
+            code_digest: code_digest(&row.referral_code),
+            partner_digest: partner_digest(&row.partner_id),
+            referral_code: row.referral_code.into(),
+            partner_id: row.partner_id,
+            site_id: row.site_id,
+            developer_id: row.developer_id,
+            developer_hash: row.developer_hash.into(),
+            project_type: row.project_type,
+            active: row.active,
+        }
+    }
+}
+
 async fn load(engine: &Engine, text: &str) -> Result<Option<Code>> {
-    let row = sqlx::query!(
-        r#"select referral_code, partner_id as "partner_id: PartnerId", site_id as "site_id: SiteId",
+    let row = sqlx::query_as!(
+        Row,
+        r#"select alias, referral_code, partner_id as "partner_id: PartnerId", site_id as "site_id: SiteId",
                   developer_id as "developer_id: DeveloperId", developer_hash, active,
                   coalesce((select analysis ->> 'kind' from sites where sites.site_id = referral_codes.site_id), '') as "project_type!"
            from referral_codes
@@ -127,27 +150,25 @@ async fn load(engine: &Engine, text: &str) -> Result<Option<Code>> {
     )
     .fetch_optional(&engine.db)
     .await?;
-    Ok(row.map(|row| Code {
-        code_digest: code_digest(&row.referral_code),
-        partner_digest: partner_digest(&row.partner_id),
-        referral_code: row.referral_code.into(),
-        partner_id: row.partner_id,
-        site_id: row.site_id,
-        developer_id: row.developer_id,
-        developer_hash: row.developer_hash.into(),
-        project_type: row.project_type,
-        active: row.active,
-    }))
+    Ok(row.map(Code::from))
 }
 
-async fn keep_copy(engine: &Engine, text: &str, code: &Code) {
-    if let Ok(json) = serde_json::to_string(code) {
-        let _: redis::RedisResult<()> = engine.redis.clone().set(format!("code:{text}"), json).await;
-    }
+fn copy_key(text: &str) -> String {
+    format!("code:{text}")
+}
+
+/// Leaves a copy in Redis, while the visitor is sent on.
+fn keep_copy(engine: &Engine, text: &str, code: &Code) {
+    let Ok(json) = serde_json::to_string(code) else { return };
+    let (mut redis, key) = (engine.redis.clone(), copy_key(text));
+    tokio::spawn(async move {
+        let _: redis::RedisResult<()> = redis.set(key, json).await;
+    });
 }
 
 async fn copy(engine: &Engine, text: &str) -> Option<Code> {
-    let json: Option<String> = engine.redis.clone().get(format!("code:{text}")).await.ok()?;
+    let mut redis = engine.redis.clone();
+    let json: Option<String> = timeout(COPY_PATIENCE, redis.get(copy_key(text))).await.ok()?.ok()?;
     serde_json::from_str(&json?).ok()
 }
 
@@ -157,42 +178,91 @@ pub fn forget(engine: &Engine, text: &str) {
     engine.codes.unknown.invalidate(text);
 }
 
-/// Reads all partners' links anew.
-pub async fn refresh_links(engine: &Engine) -> Result<()> {
-    let rows = sqlx::query!(
-        r#"select partner_id as "partner_id: PartnerId", active, integration_methods, webhook_events,
-                  (select attribution_window_hours from partner_terms
-                   where partner_terms.partner_id = partners.partner_id and effective_from <= $1
-                   order by effective_from desc limit 1) as window_hours
-           from partners"#,
-        engine.now(),
+/// Forgets the codes of sites that were analysed again in the last minute, by whatever process: a project may be of another kind now.
+pub async fn forget_analysed(engine: &Engine) -> Result<()> {
+    let names = sqlx::query!(
+        "select referral_code, alias
+         from referral_codes
+         join sites using (site_id)
+         where analysed_at >= $1
+           and analysed_at > sites.created_at",
+        engine.now() - TimeDelta::minutes(1),
     )
     .fetch_all(&engine.db)
     .await?;
-    let mut links = HashMap::with_capacity(rows.len());
-    for row in rows {
-        let methods: Vec<IntegrationMethod> = serde_json::from_value(row.integration_methods)?;
-        let webhooks: Vec<WebhookEvent> = serde_json::from_value(row.webhook_events)?;
-        let link = Link {
-            active: row.active,
-            urls: methods.into_iter().map(|method| (method.kind, method.url_template)).collect(),
-            window_hours: u32::try_from(row.window_hours.unwrap_or(24)).unwrap_or(24),
-            webhooks: webhooks.into_iter().map(|webhook| (webhook.path, webhook.authentication)).collect(),
-        };
-        links.insert(row.partner_id, Arc::new(link));
+    for name in names {
+        forget(engine, &name.referral_code);
+        forget(engine, &name.alias);
     }
-    engine.codes.set_links(links);
     Ok(())
 }
 
-/// Loads the newest codes, so that redirects go on if Postgres goes away right after the start.
+/// Loads the newest codes, so that redirects go on if Postgres goes away right after the start, and leaves copies of them in Redis.
 pub async fn warm_up(engine: &Engine) -> Result<()> {
     refresh_links(engine).await?;
-    let names = sqlx::query!("select alias, referral_code from referral_codes where active order by created_at desc limit 20000")
-        .fetch_all(&engine.db)
-        .await?;
-    for names in names.chunks(64) {
-        futures::future::join_all(names.iter().map(|name| find(engine, &name.alias))).await;
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select alias, referral_code, partner_id as "partner_id: PartnerId", site_id as "site_id: SiteId",
+                  developer_id as "developer_id: DeveloperId", developer_hash, active,
+                  coalesce((select analysis ->> 'kind' from sites where sites.site_id = referral_codes.site_id), '') as "project_type!"
+           from referral_codes
+           where active
+           order by created_at desc
+           limit 20000"#
+    )
+    .fetch_all(&engine.db)
+    .await?;
+    let codes: Vec<(String, Arc<Code>)> = rows.into_iter().map(|row| (row.alias.clone(), Arc::new(row.into()))).collect();
+    for (alias, code) in &codes {
+        engine.codes.known.insert(alias.clone(), code.clone());
+    }
+    if let Err(error) = keep_copies(engine, &codes).await {
+        tracing::warn!(%error, "Redis took no copies of the links: they can be followed, but not after a restart without Postgres");
     }
     Ok(())
+}
+
+async fn keep_copies(engine: &Engine, codes: &[(String, Arc<Code>)]) -> Result<()> {
+    let mut redis = engine.redis.clone();
+    for codes in codes.chunks(COPIES_LENGTH) {
+        let mut pipeline = redis::Pipeline::with_capacity(codes.len());
+        for (alias, code) in codes {
+            pipeline.set(copy_key(alias), serde_json::to_string(code)?).ignore();
+        }
+        pipeline.query_async::<()>(&mut redis).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::time::Instant;
+
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::testing::{self, plant_site};
+
+    #[tokio::test]
+    async fn nobody_waits_long_for_services_that_hang() {
+        let (engine, _silent) = testing::engine_of_silence();
+        let asked_at = Instant::now();
+        assert!(matches!(find(&engine, "abcd2345").await, Err(Error::Unavailable(_))));
+        assert!(asked_at.elapsed() < LOAD_PATIENCE * 4, "{:?}", asked_at.elapsed());
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn a_code_is_known_from_the_start_and_without_postgres(db: PgPool) {
+        let engine = testing::engine(db.clone());
+        crate::partner::import_files(&engine, "../partners".as_ref()).await.unwrap();
+        let link = plant_site(&engine, "a site", &"supabase".parse().unwrap()).await;
+        warm_up(&engine).await.unwrap();
+        let copy: Option<String> = engine.redis.clone().get(copy_key(&link.alias)).await.unwrap();
+        assert!(copy.unwrap().contains(&link.referral_code), "a copy is left for restarts");
+        db.close().await;
+        assert_eq!(*find(&engine, &link.alias).await.unwrap().referral_code, *link.referral_code);
+        forget(&engine, &link.alias);
+        assert_eq!(*find(&engine, &link.alias).await.unwrap().referral_code, *link.referral_code, "by the copy");
+    }
 }

@@ -1,6 +1,9 @@
 //! Counters per hour and partner, added to in the transaction of what they count. Readers sum over `shard`.
+//!
+//! The hour is that in which something happened, however late it became known, and everything about it goes into the same hour: its
+//! attribution, its commission, what a refund takes back. So a rate divides what belongs together, and no counter falls below zero.
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use domain::{Currency, PartnerId};
 use sqlx::PgConnection;
 
@@ -16,8 +19,10 @@ pub struct Counts {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
-    pub value_minor: i64,
+    /// Net of what was taken back, with bonuses, in the currency that the partner pays in.
     pub commission_minor: i64,
+    /// Conversions that were rated in this currency.
+    pub rated: i64,
 }
 
 /// The four rows of an hour that one process adds to: three for its workers, and one for its clicks, whose batches are short and many
@@ -41,11 +46,7 @@ impl Shard {
     }
 }
 
-fn hour_of(at: DateTime<Utc>) -> DateTime<Utc> {
-    at.duration_trunc(TimeDelta::hours(1)).unwrap_or(at)
-}
-
-pub async fn add_counts(tx: &mut PgConnection, at: DateTime<Utc>, partner_id: &PartnerId, shard: i16, counts: &Counts) -> Result<()> {
+pub async fn add_counts(tx: &mut PgConnection, hour: DateTime<Utc>, partner_id: &PartnerId, shard: i16, counts: &Counts) -> Result<()> {
     sqlx::query!(
         "insert into hourly_counts as h (hour, partner_id, shard, impressions, conversions, conversions_unattributed, successes)
          values ($1, $2, $3, $4, $5, $6, $7)
@@ -54,7 +55,7 @@ pub async fn add_counts(tx: &mut PgConnection, at: DateTime<Utc>, partner_id: &P
              conversions = h.conversions + excluded.conversions,
              conversions_unattributed = h.conversions_unattributed + excluded.conversions_unattributed,
              successes = h.successes + excluded.successes",
-        hour_of(at),
+        hour,
         partner_id.as_str(),
         shard,
         counts.impressions,
@@ -69,24 +70,24 @@ pub async fn add_counts(tx: &mut PgConnection, at: DateTime<Utc>, partner_id: &P
 
 pub async fn add_sums(
     tx: &mut PgConnection,
-    at: DateTime<Utc>,
+    hour: DateTime<Utc>,
     partner_id: &PartnerId,
     currency: Currency,
     shard: i16,
     sums: &Sums,
 ) -> Result<()> {
     sqlx::query!(
-        "insert into hourly_money as h (hour, partner_id, currency, shard, value_minor, commission_minor)
+        "insert into hourly_money as h (hour, partner_id, currency, shard, commission_minor, rated)
          values ($1, $2, $3, $4, $5, $6)
          on conflict (hour, partner_id, currency, shard) do update
-         set value_minor = h.value_minor + excluded.value_minor,
-             commission_minor = h.commission_minor + excluded.commission_minor",
-        hour_of(at),
+         set commission_minor = h.commission_minor + excluded.commission_minor,
+             rated = h.rated + excluded.rated",
+        hour,
         partner_id.as_str(),
         currency.code(),
         shard,
-        sums.value_minor,
         sums.commission_minor,
+        sums.rated,
     )
     .execute(tx)
     .await?;

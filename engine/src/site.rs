@@ -1,4 +1,4 @@
-//! Sites: registering a project with its analysis, and a referral code to each active partner.
+//! Sites: registering a project with its analysis, and a referral code to each active partner; what changes of them later.
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -12,8 +12,12 @@ use domain::{
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
+mod change;
 mod overview;
+mod request;
+pub use change::{Change, analyse, edit};
 pub use overview::{Overview, overview};
+pub use request::{Request, made_before};
 
 use crate::{
     Engine, Error, Result,
@@ -43,6 +47,14 @@ const ATTEMPTS: usize = 5;
 /// # Errors
 /// [`Error::Invalid`] with the field that is out of bounds; refuses who lacks the scope `sites:write`.
 pub async fn create(engine: &Engine, who: &Principal, new: NewSite) -> Result<Site> {
+    create_once(engine, who, None, new).await
+}
+
+/// [`create`], but a request that came before answers the site that it made then.
+///
+/// # Errors
+/// As [`create`]; [`Error::Conflict`] if the request's name came before with something else.
+pub async fn create_once(engine: &Engine, who: &Principal, request: Option<&Request>, new: NewSite) -> Result<Site> {
     require_scope(who, "sites:write", "add sites")?;
     let name = bounded("name", &new.name)?;
     let user_ref = bounded("user_ref", &new.user_ref)?;
@@ -67,11 +79,18 @@ pub async fn create(engine: &Engine, who: &Principal, new: NewSite) -> Result<Si
         )
         .execute(&mut *tx)
         .await?;
-        let Some(links) = create_codes(engine, &mut tx, site_id, developer_id, user_ref, now).await? else { continue };
+        if let Some(request) = request
+            && !request::note(&mut tx, who, request, site_id, now).await?
+        {
+            tx.rollback().await?;
+            return made_before(engine, who, request).await?.ok_or_else(|| Error::internal("a request was noted and is gone"));
+        }
+        if create_codes(engine, &mut tx, site_id, developer_id, user_ref, now).await?.is_none() {
+            continue;
+        }
         audit::record(engine, &mut tx, who, "site.created", &format!("site {site_id}"), json!({ "name": name, "url": url })).await?;
         tx.commit().await?;
-        let analysis = Some(new.analysis);
-        return Ok(Site { site_id, developer_id, name: name.to_owned(), url: url.map(str::to_owned), created_at: now, analysis, links });
+        return load(engine, site_id).await;
     }
     Err(Error::Conflict("no free referral code was found: try again".to_owned()))
 }
@@ -85,7 +104,7 @@ pub async fn find(engine: &Engine, who: &Principal, site_id: SiteId) -> Result<S
     load(engine, site_id).await
 }
 
-/// The newest sites, or those made before a time: the last one's `created_at` asks for the next page.
+/// The newest sites that show offers, or those made before a time: the last one's `created_at` asks for the next page.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a limit that is not from 1 to [`LIST_MAX`]; refuses who may neither read nor write sites.
@@ -98,7 +117,8 @@ pub async fn list(engine: &Engine, who: &Principal, before: Option<DateTime<Utc>
         SiteSummary,
         r#"select site_id as "site_id: SiteId", name, url, analysis ->> 'kind' as kind, created_at
            from sites
-           where $1::timestamptz is null or created_at < $1
+           where archived_at is null
+             and ($1::timestamptz is null or created_at < $1)
            order by created_at desc, site_id desc
            limit $2"#,
         before,
@@ -112,7 +132,7 @@ pub async fn list(engine: &Engine, who: &Principal, before: Option<DateTime<Utc>
 /// The site as stored, whoever asks. Codes for partners that joined after the site are made on the way.
 pub(crate) async fn load(engine: &Engine, site_id: SiteId) -> Result<Site> {
     let row = sqlx::query!(
-        r#"select developer_id as "developer_id: DeveloperId", user_ref, name, url, analysis, sites.created_at
+        r#"select developer_id as "developer_id: DeveloperId", user_ref, name, url, analysis, analysed_at, archived_at, sites.created_at
            from sites
            join developers using (developer_id)
            where site_id = $1"#,
@@ -129,9 +149,24 @@ pub(crate) async fn load(engine: &Engine, site_id: SiteId) -> Result<Site> {
         tx.commit().await?;
         links = links_of(engine, site_id).await?;
     }
-    // An analysis from an older version may lack what this one knows: then the site counts as not analysed.
-    let analysis = row.analysis.and_then(|analysis| serde_json::from_value(analysis).ok());
-    Ok(Site { site_id, developer_id: row.developer_id, name: row.name, url: row.url, created_at: row.created_at, analysis, links })
+    Ok(Site {
+        site_id,
+        developer_id: row.developer_id,
+        name: row.name,
+        url: row.url,
+        created_at: row.created_at,
+        archived_at: row.archived_at,
+        analysed_at: row.analysed_at,
+        analysis: row.analysis.and_then(|analysis| read_analysis(site_id, analysis)),
+        links,
+    })
+}
+
+/// An analysis of another version may be one that this one cannot read: then the site counts as not analysed until it is analysed again.
+fn read_analysis(site_id: SiteId, stored: Value) -> Option<Analysis> {
+    serde_json::from_value(stored)
+        .inspect_err(|error| tracing::warn!(site.id = %site_id, %error, "a stored analysis cannot be read: analyse the site again"))
+        .ok()
 }
 
 async fn links_of(engine: &Engine, site_id: SiteId) -> Result<Vec<SiteLink>> {

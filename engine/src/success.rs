@@ -154,7 +154,7 @@ pub async fn record(
     let state = if verified_by.is_some() { State::Verified } else { State::Unverified };
     let id = insert(work, new, source, developer_id, digest.as_ref(), verified_by.as_ref(), received_at, delivery).await?;
     if state == State::Verified {
-        work.counts(&new.partner_id).successes += 1;
+        work.counts(&new.partner_id, new.occurred_at).successes += 1;
     }
     // Conversions whose own terms ask for no verification take an unverified one as well, by when it happened.
     let reach = if state == State::Verified { Reach::AdjustmentWindow { verified_at: received_at } } else { Reach::All };
@@ -250,7 +250,7 @@ async fn repeat(
     )
     .execute(work.connection())
     .await?;
-    work.counts(&new.partner_id).successes += 1;
+    work.counts(&new.partner_id, new.occurred_at).successes += 1;
     rate_again(work, earlier.developer_id, &new.partner_id, Reach::All).await?;
     work.announce(LiveEvent::Success { success_event_id: id, partner_id: new.partner_id.clone() });
     Ok(Recorded::Confirmed(id))

@@ -1,6 +1,8 @@
 //! An engine for tests: the test's own database, keys that are always the same, and the Redis that `REDIS_URL` names. And what most
 //! tests begin with: a site with a link, and a click on it.
 
+use std::net::TcpListener;
+
 use chrono::{DateTime, Utc};
 use domain::{PartnerId, SessionId, click::AgentClass};
 use sqlx::PgPool;
@@ -20,6 +22,17 @@ pub fn engine(db: PgPool) -> Engine {
     let redis = redis::aio::ConnectionManager::new_lazy_with_config(client, redis::aio::ConnectionManagerConfig::new())
         .expect("no connection is made yet");
     Engine::with(db, redis, Keys::from_master(&[7; 32]))
+}
+
+/// An engine whose Postgres and Redis take connections and never answer, as long as the listener lives.
+pub fn engine_of_silence() -> (Engine, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let db = PgPool::connect_lazy(&format!("postgres://nobody@127.0.0.1:{port}/nothing?sslmode=disable")).expect("the address is one");
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).expect("the address is one");
+    let redis = redis::aio::ConnectionManager::new_lazy_with_config(client, redis::aio::ConnectionManagerConfig::new())
+        .expect("no connection is made yet");
+    (Engine::with(db, redis, Keys::from_master(&[7; 32])), listener)
 }
 
 /// A site of a developer of its own, with a link to a partner that is there already.

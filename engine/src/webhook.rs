@@ -3,7 +3,7 @@
 //! The table of deliveries is the queue: what is acknowledged is in it, and processing an event and marking it processed
 //! is one transaction, so that a crash at any point neither loses an event nor counts it twice.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -15,6 +15,7 @@ use domain::{
     signature::{self, InvalidSignature},
     webhook::{BODY_LIMIT, DeliveryState, Event, InvalidEvent, event_type, parse_event, retry_delay_seconds},
 };
+use futures::FutureExt;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -31,11 +32,16 @@ use crate::{
 mod commit_tests;
 mod headers;
 mod list;
+mod refusals;
 mod replay;
+mod store;
 mod trial;
 pub use headers::headers;
 pub use list::{Delivery, DeliveryPage, Filter, find, list};
+pub use refusals::{REFUSALS_DAYS, Reason, Refused, list_refusals, note_refusal};
 pub use replay::replay_dead;
+pub use store::enqueue;
+use store::store;
 pub use trial::send_test;
 
 /// A look for deliveries that other processes took in, or whose retry is due.
@@ -115,43 +121,6 @@ fn message_id<'h>(scheme: WebhookScheme, header: &impl Fn(&'static str) -> Optio
     signed.filter(|id| (1..=200).contains(&id.len())).map_or_else(|| format!("sha256:{}", hex::encode(Sha256::digest(body))), str::to_owned)
 }
 
-async fn store(
-    engine: &Engine,
-    partner_id: &PartnerId,
-    path: &str,
-    message_id: &str,
-    headers: serde_json::Value,
-    body: &[u8],
-    event_type: &str,
-) -> Result<Receipt> {
-    let id: WebhookDeliveryId = engine.new_id();
-    let row = sqlx::query!(
-        r#"insert into webhook_deliveries as d (webhook_delivery_id, partner_id, event_path, message_id, headers, body, received_at, state, next_attempt_at, event_type)
-           values ($1, $2, $3, $4, $5, $6, $7, 'received', $7, $8)
-           on conflict on constraint webhook_deliveries_partner_id_message_id_key do update set duplicates = d.duplicates + 1
-           returning webhook_delivery_id as "webhook_delivery_id: WebhookDeliveryId""#,
-        id.0,
-        partner_id.as_str(),
-        path,
-        message_id,
-        headers,
-        body,
-        engine.now(),
-        event_type,
-    )
-    .fetch_one(&engine.db)
-    .await?;
-    Ok(Receipt { webhook_delivery_id: row.webhook_delivery_id, duplicate: row.webhook_delivery_id != id })
-}
-
-/// Stores an event that came by another authenticated way (a postback), so that it takes the same path as a webhook.
-pub async fn enqueue(engine: &Engine, partner_id: &PartnerId, path: &str, message_id: &str, body: &serde_json::Value) -> Result<Receipt> {
-    let kind = body.get("type").and_then(serde_json::Value::as_str).unwrap_or_default();
-    let receipt = store(engine, partner_id, path, message_id, serde_json::json!({}), body.to_string().as_bytes(), kind).await?;
-    engine.work.notify_one();
-    Ok(receipt)
-}
-
 struct Claimed {
     webhook_delivery_id: WebhookDeliveryId,
     partner_id: PartnerId,
@@ -183,7 +152,7 @@ pub async fn work_one(engine: &Engine) -> Result<bool> {
     .await?;
     let Some(delivery) = claimed else { return Ok(false) };
     work.savepoint().await?;
-    let end = match process(&mut work, &delivery).await {
+    let end = match caught(process(&mut work, &delivery)).await {
         Ok(end) => end,
         Err(Error::Unavailable(source)) => return Err(Error::Unavailable(source)),
         Err(error) => {
@@ -197,6 +166,11 @@ pub async fn work_one(engine: &Engine) -> Result<bool> {
         Ok(()) => {}
     }
     Ok(true)
+}
+
+/// A panic is a failed try like any other: left alone, the delivery would be the next worker's, too, and keep all others waiting.
+async fn caught<T>(step: impl Future<Output = Result<T>>) -> Result<T> {
+    AssertUnwindSafe(step).catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("a panic, which the log tells of")))
 }
 
 /// What could not be committed was undone as a whole, also that this was a try: it counts as one that failed.
@@ -332,17 +306,22 @@ async fn finish(mut work: Work<'_>, delivery: &Claimed, end: End) -> Result<()> 
 pub async fn replay(engine: &Engine, who: &Principal, id: WebhookDeliveryId) -> Result<()> {
     require_operate(who, "replay deliveries")?;
     let mut tx = engine.db.begin().await?;
-    let updated = sqlx::query!(
+    let before = sqlx::query!("select state, attempts, last_error from webhook_deliveries where webhook_delivery_id = $1 for update", id.0)
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or_else(|| Error::not_found(format!("webhook delivery `{id}`")))?;
+    sqlx::query!(
         "update webhook_deliveries set state = 'received', attempts = 0, last_error = null, next_attempt_at = $2 where webhook_delivery_id = $1",
         id.0,
         engine.now(),
     )
     .execute(&mut *tx)
     .await?;
-    if updated.rows_affected() != 1 {
-        return Err(Error::not_found(format!("webhook delivery `{id}`")));
-    }
-    audit::record(engine, &mut tx, who, "webhook.replay", &format!("webhook delivery {id}"), serde_json::json!({})).await?;
+    let detail = serde_json::json!({
+        "before": { "state": before.state, "attempts": before.attempts, "error": before.last_error },
+        "after": { "state": "received", "attempts": 0, "error": null },
+    });
+    audit::record(engine, &mut tx, who, "webhook.replay", &format!("webhook delivery {id}"), detail).await?;
     tx.commit().await?;
     engine.work.notify_one();
     Ok(())
@@ -382,5 +361,12 @@ mod tests {
             assert_ne!(id(scheme, "1", b"a refund"), id(scheme, "1", b"another refund"));
         }
         assert_eq!(id(WebhookScheme::StandardWebhooks, "msg_1", b"a refund"), "msg_1");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_try_that_failed() {
+        assert!(matches!(caught(async { Ok(1) }).await, Ok(1)));
+        let panicked = caught(async { if std::hint::black_box(true) { panic!("a bug") } else { Ok(()) } }).await;
+        assert!(matches!(panicked, Err(Error::Internal(_))));
     }
 }

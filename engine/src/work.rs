@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use domain::{ConversionId, Currency, PartnerId, live::LiveEvent};
+use domain::{ConversionId, Currency, PartnerId, dashboard::hour_of, live::LiveEvent};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
@@ -18,8 +18,8 @@ use crate::{
 pub struct Work<'e> {
     pub engine: &'e Engine,
     tx: Transaction<'static, Postgres>,
-    counts: BTreeMap<PartnerId, Counts>,
-    sums: BTreeMap<(PartnerId, Currency), Sums>,
+    counts: BTreeMap<(DateTime<Utc>, PartnerId), Counts>,
+    sums: BTreeMap<(DateTime<Utc>, PartnerId, Currency), Sums>,
     experiment_sums: BTreeMap<sums::Place, sums::Sums>,
     rated: BTreeSet<ConversionId>,
     live: Vec<LiveEvent>,
@@ -41,12 +41,14 @@ impl<'e> Work<'e> {
         self.engine.now()
     }
 
-    pub fn counts(&mut self, partner_id: &PartnerId) -> &mut Counts {
-        self.counts.entry(partner_id.clone()).or_default()
+    /// The counters of the hour in which what they count happened.
+    pub fn counts(&mut self, partner_id: &PartnerId, at: DateTime<Utc>) -> &mut Counts {
+        self.counts.entry((hour_of(at), partner_id.clone())).or_default()
     }
 
-    pub fn sums(&mut self, partner_id: &PartnerId, currency: Currency) -> &mut Sums {
-        self.sums.entry((partner_id.clone(), currency)).or_default()
+    /// As [`Work::counts`]; a commission belongs to the hour of its conversion.
+    pub fn sums(&mut self, partner_id: &PartnerId, currency: Currency, at: DateTime<Utc>) -> &mut Sums {
+        self.sums.entry((hour_of(at), partner_id.clone(), currency)).or_default()
     }
 
     pub fn experiment_sums(&mut self, place: sums::Place) -> &mut sums::Sums {
@@ -86,15 +88,15 @@ impl<'e> Work<'e> {
         Ok(())
     }
 
-    /// Writes the counters, commits, and tells the browsers. An announcement that fails changes nothing of the rest.
+    /// Writes the counters, commits, and tells the browsers, without waiting for Redis.
     pub async fn commit(mut self) -> Result<()> {
         let now = self.now();
         let shard = self.engine.shard.of_work();
-        for (partner_id, counts) in &self.counts {
-            rollup::add_counts(&mut self.tx, now, partner_id, shard, counts).await?;
+        for ((hour, partner_id), counts) in &self.counts {
+            rollup::add_counts(&mut self.tx, *hour, partner_id, shard, counts).await?;
         }
-        for ((partner_id, currency), sums) in &self.sums {
-            rollup::add_sums(&mut self.tx, now, partner_id, *currency, shard, sums).await?;
+        for ((hour, partner_id, currency), sums) in &self.sums {
+            rollup::add_sums(&mut self.tx, *hour, partner_id, *currency, shard, sums).await?;
         }
         for (place, sums) in &self.experiment_sums {
             sums::add(&mut self.tx, place, shard, sums).await?;
@@ -108,7 +110,7 @@ impl<'e> Work<'e> {
             self.engine.seal.notify_one();
         }
         for event in self.live {
-            self.engine.live.publish(event).await;
+            self.engine.live.publish(event);
         }
         Ok(())
     }

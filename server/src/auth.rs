@@ -1,7 +1,10 @@
 //! Finds out who asks: a session cookie, a bearer token, or nobody.
 
+use std::net::SocketAddr;
+
+use app::api::VisitorAddress;
 use axum::{
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::{HeaderMap, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -9,18 +12,24 @@ use axum::{
 use domain::{Problem, auth::Principal};
 use engine::Engine;
 
-use crate::problem::ApiError;
+use crate::{peer::TrustedProxies, problem::ApiError};
 
 /// 256 KiB: what is read of the body of a request that is refused.
 pub const REFUSED_BODY_BYTES: usize = 256 * 1024;
 
 pub const SESSION_COOKIE: &str = "orchestrator_session";
 
-/// Leaves a [`Principal`] in the request. A token that is not valid is refused rather than taken for nobody; a session
+/// Leaves a [`Principal`] and the [`VisitorAddress`] in the request. A token that is not valid is refused rather than taken for nobody; a session
 /// that has ended is nobody, so that the page can ask to sign in.
 ///
-/// A cookie is sent by the browser whoever wrote the page, so that changes under it must come from our own pages.
-pub async fn identify(State(engine): State<Engine>, mut request: Request, next: Next) -> Response {
+/// A browser sends forms and cookies whoever wrote the page, so that changes without a token must come from our own pages. That goes for
+/// signing in and out, too: the session cookie stays behind when another site's page sends a form, and nobody is to be signed in unawares.
+pub async fn identify(
+    State(engine): State<Engine>,
+    State(trusted_proxies): State<TrustedProxies>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let principal = match principal(&engine, request.headers(), request.method()).await {
         Ok(principal) => principal,
         Err(error) => {
@@ -29,7 +38,12 @@ pub async fn identify(State(engine): State<Engine>, mut request: Request, next: 
             return error.into_response();
         }
     };
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let visitor = peer.and_then(|peer| trusted_proxies.visitor(peer, request.headers()));
     request.extensions_mut().insert(principal);
+    if let Some(visitor) = visitor {
+        request.extensions_mut().insert(VisitorAddress(visitor));
+    }
     next.run(request).await
 }
 
@@ -39,10 +53,10 @@ async fn principal(engine: &Engine, headers: &HeaderMap, method: &Method) -> Res
         let found = engine::api_token::authenticate(engine, token).await?;
         return found.ok_or_else(|| Problem::new(401, "unauthenticated", "not signed in").detail("the bearer token is not valid").into());
     }
-    let Some(token) = cookie(headers, SESSION_COOKIE) else { return Ok(Principal::Anonymous) };
     if !method.is_safe() && !is_same_origin(headers) {
         return Err(Problem::new(403, "cross_site", "not allowed").detail("changes must come from a page of this site").into());
     }
+    let Some(token) = cookie(headers, SESSION_COOKIE) else { return Ok(Principal::Anonymous) };
     Ok(engine::operator::authenticate(engine, token).await?.unwrap_or(Principal::Anonymous))
 }
 
@@ -67,7 +81,7 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     }
     match (text(headers, "origin"), text(headers, "host")) {
         (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, origin_host)| origin_host == host),
-        // no browser: programs that send cookies do so on purpose
+        // no browser: programs send what they do on purpose
         _ => text(headers, "referer").is_none(),
     }
 }

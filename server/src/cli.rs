@@ -6,10 +6,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use domain::{
-    auth::{Principal, Role},
-    money::Money,
-};
+use domain::{auth::Principal, money::Money};
 use engine::Engine;
 
 use crate::{admin, eval, rebuild, serve, settings::Installation, simulate};
@@ -56,7 +53,7 @@ enum Command {
     Secret(admin::SecretCommand),
     /// People who may sign in
     #[command(subcommand)]
-    Admin(AdminCommand),
+    Admin(admin::AdminCommand),
     /// Tokens for the API
     #[command(subcommand)]
     Token(admin::TokenCommand),
@@ -87,25 +84,6 @@ enum LedgerCommand {
     Verify,
     /// Show what each account holds
     Balances,
-}
-
-#[derive(Subcommand)]
-enum AdminCommand {
-    /// Add a person who may sign in; the password is read from ORCHESTRATOR_ADMIN_PASSWORD, or made and printed
-    Create {
-        email: String,
-        #[arg(long, default_value = "operator", value_parser = parse_role)]
-        role: Role,
-    },
-}
-
-fn parse_role(text: &str) -> Result<Role, String> {
-    match text {
-        "owner" => Ok(Role::Owner),
-        "operator" => Ok(Role::Operator),
-        "analyst" => Ok(Role::Analyst),
-        other => Err(format!("`{other}` is none of owner, operator, analyst")),
-    }
 }
 
 pub fn run() -> ExitCode {
@@ -148,20 +126,27 @@ async fn run_connected(command: Command, installation: &Installation) -> Outcome
     }
     let engine = installation.connect().await?;
     engine::MIGRATOR.run(&engine.db).await?;
+    let outcome = run_on(&engine, command, installation).await;
+    // What it told browsers is still on its way.
+    engine.live.flush().await;
+    outcome
+}
+
+async fn run_on(engine: &Engine, command: Command, installation: &Installation) -> Outcome {
     match command {
         Command::Serve(_) | Command::Analyze { .. } | Command::Eval(_) => unreachable!("handled before"),
         Command::Migrate => println!("the schema is up to date"),
-        Command::Partners(PartnersCommand::Import { folder }) => println!("{}", engine::partner::import_files(&engine, &folder).await?),
-        Command::Rates(RatesCommand::Import { file }) => import_rates(&engine, &file).await?,
-        Command::Ledger(LedgerCommand::Verify) => return verify(&engine).await,
-        Command::Ledger(LedgerCommand::Balances) => balances(&engine).await?,
-        Command::Explain { commission } => return explain(&engine, &commission).await,
-        Command::Sites(command) => admin::sites(&engine, command).await?,
-        Command::Secret(command) => admin::secret(&engine, command).await?,
-        Command::Admin(AdminCommand::Create { email, role }) => admin::create_operator(&engine, &email, role).await?,
-        Command::Token(command) => admin::token(&engine, command).await?,
-        Command::Rebuild(args) => return rebuild::run(args, &engine, installation).await,
-        Command::Simulate(args) => return simulate::run(args, &engine).await,
+        Command::Partners(PartnersCommand::Import { folder }) => println!("{}", engine::partner::import_files(engine, &folder).await?),
+        Command::Rates(RatesCommand::Import { file }) => import_rates(engine, &file).await?,
+        Command::Ledger(LedgerCommand::Verify) => return verify(engine).await,
+        Command::Ledger(LedgerCommand::Balances) => balances(engine).await?,
+        Command::Explain { commission } => return explain(engine, &commission).await,
+        Command::Sites(command) => admin::sites(engine, command).await?,
+        Command::Secret(command) => admin::secret(engine, command).await?,
+        Command::Admin(command) => admin::people(engine, command).await?,
+        Command::Token(command) => admin::token(engine, command).await?,
+        Command::Rebuild(args) => return rebuild::run(args, engine, installation).await,
+        Command::Simulate(args) => return simulate::run(args, engine).await,
     }
     Ok(ExitCode::SUCCESS)
 }

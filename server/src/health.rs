@@ -11,22 +11,28 @@ use axum::{
 use engine::Engine;
 use serde_json::{Value, json};
 
+use crate::supervise;
+
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub async fn live() -> &'static str {
     "ok\n"
 }
 
-/// 200 if Postgres and Redis answer, else 503 with the one that does not.
+/// 200 once redirects know the partners, else 503. What is away is told, and does not count: redirects go on without Postgres and Redis, and
+/// another instance would miss the same ones.
 pub async fn ready(State(engine): State<Engine>) -> (StatusCode, Json<Value>) {
-    let postgres = tokio::time::timeout(PATIENCE, sqlx::query("select 1").execute(&engine.db));
+    let postgres = engine.clicks.store.postgres_answers();
     let mut redis = engine.redis.clone();
     let ping = redis::cmd("PING");
     let redis = tokio::time::timeout(PATIENCE, ping.query_async::<String>(&mut redis));
     let (postgres, redis) = tokio::join!(postgres, redis);
-    let (postgres, redis) = (matches!(postgres, Ok(Ok(_))), matches!(redis, Ok(Ok(_))));
-    let status = if postgres && redis { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "postgres": postgres, "redis": redis })))
+    readiness(engine.codes.are_loaded(), postgres, matches!(redis, Ok(Ok(_))))
+}
+
+fn readiness(links: bool, postgres: bool, redis: bool) -> (StatusCode, Json<Value>) {
+    let status = if links { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "links": links, "postgres": postgres, "redis": redis, "degraded": !(links && postgres && redis) })))
 }
 
 pub async fn metrics(State(engine): State<Engine>) -> impl IntoResponse {
@@ -41,5 +47,29 @@ pub async fn metrics(State(engine): State<Engine>) -> impl IntoResponse {
         text.push_str("# HELP orchestrator_clicks_fallback_length Clicks that wait in the fallback for Postgres.\n# TYPE orchestrator_clicks_fallback_length gauge\n");
         let _ = writeln!(text, "orchestrator_clicks_fallback_length {waiting}");
     }
+    if let Ok(set_aside) = engine::click::set_aside_length(&engine).await {
+        text.push_str("# HELP orchestrator_clicks_set_aside Entries of the fallback that cannot be stored; the stream clicks:fallback:bad has them, with the reason.\n# TYPE orchestrator_clicks_set_aside gauge\n");
+        let _ = writeln!(text, "orchestrator_clicks_set_aside {set_aside}");
+    }
+    text.push_str("# HELP orchestrator_loop_restarts_total Loops that ended or panicked, and were started again.\n# TYPE orchestrator_loop_restarts_total counter\n");
+    for (name, restarts) in supervise::restarts() {
+        let _ = writeln!(text, "orchestrator_loop_restarts_total{{loop=\"{name}\"}} {restarts}");
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_that_can_redirect_is_ready_whatever_is_away() {
+        let (status, Json(body)) = readiness(true, false, false);
+        assert_eq!(
+            (status, &body["degraded"], &body["postgres"], &body["redis"]),
+            (StatusCode::OK, &json!(true), &json!(false), &json!(false))
+        );
+        assert_eq!(readiness(false, true, true).0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(readiness(true, true, true).1.0["degraded"], json!(false));
+    }
 }

@@ -6,6 +6,7 @@
 mod admin;
 mod api;
 mod auth;
+mod bring_up;
 mod cli;
 mod demo;
 mod downloads;
@@ -13,8 +14,11 @@ mod embed;
 mod eval;
 mod events;
 mod exports;
+mod first_operator;
 mod health;
 mod html;
+mod loops;
+mod peer;
 mod postback;
 mod problem;
 mod rebuild;
@@ -23,6 +27,7 @@ mod router;
 mod serve;
 mod settings;
 mod simulate;
+mod supervise;
 mod webhooks;
 
 use std::process::ExitCode;

@@ -14,7 +14,7 @@ use axum::{
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::{Currency, PartnerId, Problem, partner::SecretPurpose, signature};
-use engine::{Engine, inbound, partner};
+use engine::{Engine, inbound, partner, webhook};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
@@ -86,8 +86,10 @@ async fn accept(engine: &Engine, partner: &str, parameters: &Parameters) -> ApiR
     engine.codes.link(&partner_id).ok_or_else(not_found)?;
     let tokens = partner::active_secrets(engine, &partner_id, SecretPurpose::Postback).await?;
     let given = parameters.get("token").map_or("", String::as_str);
-    signature::verify_token(given, &tokens)
-        .map_err(|error| Problem::new(401, "invalid_token", "the token does not hold").field("token").detail(error.to_string()))?;
+    if let Err(error) = signature::verify_token(given, &tokens) {
+        webhook::note_refusal(engine, partner, "postback", webhook::Reason::WrongToken).await;
+        return Err(Problem::new(401, "invalid_token", "the token does not hold").field("token").detail(error.to_string()).into());
+    }
 
     let now = engine.now();
     let currency = inbound::payout_currency(engine, &partner_id, now).await?;

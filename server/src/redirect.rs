@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 use crate::{
     api::conversions::read_object,
     auth::{cookie, text},
+    peer::TrustedProxies,
     problem::ApiResult,
 };
 
@@ -37,18 +38,26 @@ pub struct FollowQuery {
     via: Option<String>,
 }
 
+/// What links are followed with.
+#[derive(Clone)]
+pub struct Links {
+    pub engine: Engine,
+    pub trusted_proxies: TrustedProxies,
+}
+
 /// Answers 302 once the click is durable. HEAD and prefetches are redirected without being counted.
-pub async fn follow(State(engine): State<Engine>, Path(code): Path<String>, request: Request) -> Response {
+pub async fn follow(State(Links { engine, trusted_proxies }): State<Links>, Path(code): Path<String>, request: Request) -> Response {
     let (request, _) = request.into_parts();
     let query = match Query::<FollowQuery>::try_from_uri(&request.uri) {
         Ok(Query(query)) => query,
         Err(refused) => return refused.into_response(),
     };
     let headers = &request.headers;
+    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
     let visit = Visit {
         source_url: text(headers, "referer"),
         user_agent: text(headers, "user-agent"),
-        ip: request.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip()),
+        ip: peer.and_then(|ConnectInfo(peer)| trusted_proxies.visitor(peer.ip(), headers)),
         session_id: cookie(headers, SESSION_COOKIE).and_then(|value| value.parse::<SessionId>().ok()),
         private: text(headers, "dnt") == Some("1") || text(headers, "sec-gpc") == Some("1"),
         prefetch: request.method == Method::HEAD || is_prefetch(headers),

@@ -1,24 +1,20 @@
 //! `orchestrator serve`: bring everything up, serve, and end in good order.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::atomic::Ordering, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
-use domain::live::LiveEvent;
 use engine::Engine;
 use leptos::config::{Env, LeptosOptions};
 use tokio::{net::TcpListener, sync::watch};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    admin,
+    bring_up::BringUp,
     cli::Outcome,
+    loops,
     router::{AppState, router},
-    settings::{Installation, site_root},
-    simulate,
+    settings::{Installation, site_root, trusted_proxies},
 };
-
-/// Deliveries that one process handles at the same time.
-const WORKERS: usize = 4;
 
 #[derive(Args)]
 pub struct ServeArgs {
@@ -57,39 +53,30 @@ pub fn start_logging(serving: bool) {
 }
 
 pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
-    let engine = installation.connect().await?;
-    engine::MIGRATOR.run(&engine.db).await?;
-    tracing::info!("{}", engine::partner::import_files(&engine, &args.partners).await?);
-    engine::click::ensure_partitions(&engine, 0).await?;
-    engine::referral_code::warm_up(&engine).await?;
+    let trusted_proxies = trusted_proxies()?;
+    let engine = installation.connect_later()?;
     tokio::task::spawn_blocking(engine::agent::warm_up).await?;
-    let sign_in = admin::first_operator(&engine, &installation.data_dir).await?;
-    if args.demo {
-        simulate::fill_if_empty(&engine).await?;
+    let bring_up = BringUp {
+        partners: args.partners,
+        data_dir: installation.data_dir.clone(),
+        demo: args.demo,
+        serves: args.role != Role::Worker,
+        works: args.role != Role::Web,
+    };
+    let sign_in = bring_up.run(&engine).await?;
+    if !installation.runs_services() {
+        warn_of_redis(&engine).await;
     }
 
     let (stop, stopping) = watch::channel(false);
-    tokio::spawn(engine.live.clone().forward(redis::Client::open(installation.settings.redis_url.as_str())?));
-    tokio::spawn(engine::click::drain(engine.clone()));
-    tokio::spawn(engine::experiment::credit::credit_loop(engine.clone()));
-    tokio::spawn(keep_house(engine.clone()));
-    tokio::spawn(announce_traffic(engine.clone()));
-    if args.role != Role::Web {
-        for _ in 0..WORKERS {
-            tokio::spawn(engine::webhook::work_loop(engine.clone()));
-        }
-        tokio::spawn(engine::ledger::seal_loop(engine.clone()));
-        tokio::spawn(engine::commission::approve_loop(engine.clone()));
-        tokio::spawn(engine::import::work_loop(engine.clone()));
-        tokio::spawn(engine::experiment::credit::recheck_loop(engine.clone()));
-        tokio::spawn(engine::experiment::bandit::reweigh_loop(engine.clone()));
-    }
+    loops::start(&engine, &redis::Client::open(installation.settings.redis_url.as_str())?);
     tokio::spawn(async move {
         wait_for_signal().await;
         let _ = stop.send(true);
     });
     if args.role == Role::Worker {
         wait_until_stopping(stopping).await;
+        engine.live.flush().await;
         return Ok(ExitCode::SUCCESS);
     }
 
@@ -101,7 +88,8 @@ pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
         .env(Env::PROD)
         .hash_files(true)
         .build();
-    let state = AppState { engine: engine.clone(), options, stopping: stopping.clone(), allow_simulated_time: args.allow_simulated_time };
+    let allow_simulated_time = args.allow_simulated_time;
+    let state = AppState { engine: engine.clone(), options, stopping: stopping.clone(), allow_simulated_time, trusted_proxies };
     announce(args.listen, &sign_in, installation);
     let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(wait_until_stopping(stopping.clone()));
@@ -110,6 +98,7 @@ pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
         // Requests that hang must not keep the process: what they do is durable or not yet acknowledged.
         () = async { wait_until_stopping(stopping).await; tokio::time::sleep(Duration::from_secs(10)).await } => tracing::warn!("ended with requests under way"),
     }
+    engine.live.flush().await;
     engine.db.close().await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -138,39 +127,13 @@ async fn wait_until_stopping(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// Tells browsers once a second if there was traffic, and which experiments have new figures.
-async fn announce_traffic(engine: Engine) {
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tick.tick().await;
-        if engine.clicks.metrics.changed.swap(false, Ordering::Relaxed) {
-            engine.live.publish(LiveEvent::Traffic).await;
-        }
-        for experiment_id in engine.clicks.metrics.take_experiments() {
-            engine.live.publish(LiveEvent::Experiment { experiment_id }).await;
-        }
-    }
-}
-
-/// Reads the partners anew every two seconds; once an hour, makes partitions ahead of time and forgets old keys.
-async fn keep_house(engine: Engine) {
-    const TICKS_PER_HOUR: u32 = 1800;
-    let mut tick = tokio::time::interval(Duration::from_secs(2));
-    for count in 1.. {
-        tick.tick().await;
-        if let Err(error) = engine::referral_code::refresh_links(&engine).await {
-            tracing::debug!(error = %error, "could not read the partners anew");
-        }
-        if count % TICKS_PER_HOUR == 0 {
-            let kept = async {
-                engine::click::ensure_partitions(&engine, 0).await?;
-                engine::exchange::release(&engine).await?;
-                engine::experiment::credit::purge(&engine).await?;
-                engine::ip_hash::forget_old_keys(&engine).await
-            };
-            if let Err(error) = kept.await {
-                tracing::warn!(error = %error, "housekeeping failed; the next try is in an hour");
-            }
-        }
+/// The private Redis keeps what it took; one of the operator's own may be set otherwise.
+async fn warn_of_redis(engine: &Engine) {
+    match engine::click::doubts_about_redis(engine).await {
+        Ok(doubts) => doubts.iter().for_each(|doubt| tracing::warn!("{doubt}")),
+        Err(error) => tracing::warn!(
+            %error,
+            "Redis does not say how it is set: clicks that come while Postgres is away last only with `appendonly yes` and `maxmemory-policy noeviction`"
+        ),
     }
 }

@@ -7,6 +7,8 @@ use engine::{
     secret::{Keys, master_key},
 };
 
+use crate::peer::TrustedProxies;
+
 /// Where the services are, and the handle of those that this process runs itself.
 pub struct Installation {
     pub settings: Settings,
@@ -57,6 +59,11 @@ impl Installation {
         Engine::connect(&self.settings, self.keys.clone()).await
     }
 
+    /// An engine that connects once something is asked of Postgres or Redis.
+    pub fn connect_later(&self) -> engine::Result<Engine> {
+        Engine::connect_later(&self.settings, self.keys.clone())
+    }
+
     /// Whether this process started the private services.
     pub fn runs_services(&self) -> bool {
         self.services.is_some()
@@ -71,6 +78,17 @@ pub fn variable(key: &str) -> Option<String> {
 fn number(key: &'static str, default: u32) -> Result<u32, SettingsError> {
     let Some(value) = variable(key) else { return Ok(default) };
     value.parse().ok().filter(|number| *number > 0).ok_or(SettingsError::Invalid { key, value, expected: "is not a whole number above 0" })
+}
+
+/// The proxies whose word on their visitors' addresses is taken.
+pub fn trusted_proxies() -> Result<TrustedProxies, SettingsError> {
+    let key = "ORCHESTRATOR_TRUSTED_PROXIES";
+    let value = variable(key).unwrap_or_default();
+    value.parse().map_err(|_| SettingsError::Invalid {
+        key,
+        value,
+        expected: "is not a list of addresses or networks, such as `10.0.0.0/8,192.0.2.1`",
+    })
 }
 
 /// The folder of the web site's files: beside the binary's build, or where `ORCHESTRATOR_SITE` says.

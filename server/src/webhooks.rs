@@ -27,18 +27,23 @@ struct Acknowledged {
 /// Answers 200 once the raw body is durable. Processing follows off the queue.
 pub async fn receive(State(engine): State<Engine>, Path((partner, path)): Path<(String, String)>, request: Request<Body>) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else { return refuse(&Refusal::TooLarge, &partner, &path) };
+    let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
+        return refuse(&engine, &Refusal::TooLarge, &partner, &path).await;
+    };
     match webhook::receive(&engine, &partner, &path, |name| text(&parts.headers, name), &body).await {
         Ok(receipt) => {
             (StatusCode::OK, Json(Acknowledged { id: receipt.webhook_delivery_id, duplicate: receipt.duplicate })).into_response()
         }
         Err(Refusal::Engine(error)) => ApiError::from(error).into_response(),
-        Err(refusal) => refuse(&refusal, &partner, &path),
+        Err(refusal) => refuse(&engine, &refusal, &partner, &path).await,
     }
 }
 
-fn refuse(refusal: &Refusal, partner: &str, path: &str) -> Response {
+async fn refuse(engine: &Engine, refusal: &Refusal, partner: &str, path: &str) -> Response {
     tracing::info!(partner.id = partner, webhook.path = path, refusal = %refusal, "refused a webhook");
+    if let Some(reason) = webhook::Reason::of(refusal) {
+        webhook::note_refusal(engine, partner, path, reason).await;
+    }
     let problem = match refusal {
         Refusal::Unknown { .. } => Problem::new(404, "not_found", "not found"),
         Refusal::TooLarge => Problem::new(413, "too_large", "body too large"),

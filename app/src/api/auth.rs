@@ -17,6 +17,10 @@ impl Viewer {
     pub fn may_operate(&self) -> bool {
         self.role >= Role::Operator
     }
+
+    pub fn may_manage_people(&self) -> bool {
+        self.role == Role::Owner
+    }
 }
 
 /// The signal that [`App`](crate::App) keeps of who is signed in.
@@ -47,13 +51,13 @@ pub fn local_path(next: &str) -> &str {
     if local { next } else { "/" }
 }
 
-/// Signs in with e-mail and password, sets the session cookie and leads to `next`.
+/// Signs in with e-mail and password, sets the session cookie and leads to `next`, or to the account page if the password is to be changed.
 #[server]
 pub async fn sign_in(email: String, password: String, next: String) -> Result<Viewer, AppError> {
     let (engine, _) = super::backend().await?;
-    let (operator, token) = engine::operator::sign_in(&engine, &email, &password).await?;
+    let (operator, token) = engine::operator::sign_in(&engine, &email, &password, address()).await?;
     set_session_cookie(&token, engine::operator::SESSION_DAYS * 24 * 60 * 60);
-    leptos_axum::redirect(local_path(&next));
+    leptos_axum::redirect(if operator.password_is_temporary { "/account" } else { local_path(&next) });
     Ok(Viewer { email: operator.email, role: operator.role })
 }
 
@@ -71,12 +75,18 @@ pub async fn sign_out() -> Result<(), AppError> {
 
 #[cfg(feature = "ssr")]
 mod server {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use axum::http::{HeaderValue, StatusCode, header, request::Parts};
     use domain::auth::Principal;
     use leptos::prelude::*;
     use leptos_axum::ResponseOptions;
 
     use super::Viewer;
+
+    /// Where a request came from: the server's middleware leaves it there, for limits on guessing.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct VisitorAddress(pub IpAddr);
 
     /// Who asks, as the server's middleware found out; anonymous if it did not say.
     pub fn principal() -> Principal {
@@ -113,6 +123,12 @@ mod server {
         cookies.flat_map(|header| header.split("; ")).find_map(|cookie| cookie.strip_prefix(&prefix)).map(str::to_owned)
     }
 
+    /// Where the request came from, as the server's middleware found out; all that it did not say of count as one.
+    pub fn address() -> IpAddr {
+        let found = use_context::<Parts>().and_then(|parts| parts.extensions.get::<VisitorAddress>().copied());
+        found.map_or(Ipv4Addr::UNSPECIFIED.into(), |VisitorAddress(address)| address)
+    }
+
     /// Lax, so that a link from outside finds the session, but a form of another site does not.
     pub fn set_session_cookie(token: &str, max_age_seconds: i64) {
         let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<ResponseOptions>()) else { return };
@@ -127,9 +143,11 @@ mod server {
 }
 
 #[cfg(feature = "ssr")]
-pub(super) use server::principal;
+pub use server::VisitorAddress;
 #[cfg(feature = "ssr")]
-use server::{redirect_to_sign_in, session_token, set_session_cookie, viewer};
+pub(super) use server::{address, principal, session_token, set_session_cookie};
+#[cfg(feature = "ssr")]
+use server::{redirect_to_sign_in, viewer};
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,8 @@ pub struct Dashboard {
     pub commission: Chart,
     pub funnel: Chart,
     pub conversions: String,
+    /// What the partners are ordered by.
+    pub partners_hint: String,
     pub partners: String,
     pub health: String,
 }

@@ -29,6 +29,8 @@ pub struct DeliveryList {
     pub deliveries: Vec<Delivery>,
     /// The cursor of the older ones.
     pub next: Option<WebhookDeliveryId>,
+    /// What was refused at the door of late, under the same partner: HTML, empty if nothing was.
+    pub refusals: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +50,10 @@ pub struct DeliveryDetail {
 #[server]
 pub async fn list_deliveries(state: String, partner: String, before: String) -> Result<DeliveryList, AppError> {
     let (engine, who) = super::backend().await?;
-    let page = engine::webhook::list(&engine, &who, &read_filter(&state, &partner, &before)?).await?;
-    Ok(DeliveryList { deliveries: page.deliveries.into_iter().map(Delivery::from).collect(), next: page.next })
+    let filter = read_filter(&state, &partner, &before)?;
+    let page = engine::webhook::list(&engine, &who, &filter).await?;
+    let refusals = crate::panels::refusals(engine::webhook::list_refusals(&engine, &who, filter.partner_id.as_ref()).await.ok());
+    Ok(DeliveryList { deliveries: page.deliveries.into_iter().map(Delivery::from).collect(), next: page.next, refusals })
 }
 
 #[server]

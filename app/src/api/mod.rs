@@ -1,5 +1,6 @@
 //! Server functions by feature. Each is a public endpoint: it asks [`backend`] who calls and lets `engine` decide.
 
+mod account;
 mod attribution;
 mod audit;
 mod auth;
@@ -20,6 +21,7 @@ mod site;
 mod statement;
 mod success;
 
+pub use account::*;
 pub use attribution::*;
 pub use audit::*;
 pub use auth::*;

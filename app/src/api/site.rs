@@ -15,9 +15,12 @@ pub struct SiteList {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteDetail {
+    pub id: SiteId,
     pub name: String,
-    /// What it is and when it was added.
+    /// What it is, and when it was added and analysed.
     pub lead: String,
+    /// It shows no offers any more.
+    pub retired: bool,
     pub url: Option<String>,
     pub demo: String,
     /// The line for the site's pages.
@@ -52,10 +55,32 @@ pub async fn find_site(id: String) -> Result<SiteDetail, AppError> {
     let site_id = id.parse().map_err(|_| engine::Error::not_found(format!("site `{id}`")))?;
     let site = engine::site::find(&engine, &who, site_id).await?;
     let offers = match site.analysis {
-        Some(_) => engine::recommendation::preview(&engine, &who, site_id).await?,
-        None => Vec::new(),
+        Some(_) if site.archived_at.is_none() => engine::recommendation::preview(&engine, &who, site_id).await?,
+        _ => Vec::new(),
     };
     Ok(detail(site, offers))
+}
+
+/// Corrects a site's name and address; an empty address says that it is served nowhere.
+#[server]
+pub async fn edit_site(id: SiteId, name: String, #[server(default)] url: String) -> Result<(), AppError> {
+    let (engine, who) = super::backend().await?;
+    let url = Some(url.trim().to_owned()).filter(|url| !url.is_empty());
+    let change = engine::site::Change { name: Some(name), url: Some(url), archived: None };
+    engine::site::edit(&engine, &who, id, &change).await?;
+    super::request::lead_plain_form_to(&format!("/sites/{id}?done=site-saved"));
+    Ok(())
+}
+
+/// Ends a site's offers, or brings them back.
+#[server]
+pub async fn retire_site(id: SiteId, retired: bool) -> Result<(), AppError> {
+    let (engine, who) = super::backend().await?;
+    let change = engine::site::Change { archived: Some(retired), ..Default::default() };
+    engine::site::edit(&engine, &who, id, &change).await?;
+    let done = if retired { "site-retired" } else { "site-restored" };
+    super::request::lead_plain_form_to(&format!("/sites/{id}?done={done}"));
+    Ok(())
 }
 
 #[cfg(feature = "ssr")]
@@ -88,8 +113,12 @@ mod server {
             url: format!("{origin}/r/{}", link.alias),
         };
         let kind = site.analysis.as_ref().map_or("not analysed yet", |analysis| analysis.kind.describe());
+        let analysed = site.analysed_at.filter(|at| *at > site.created_at);
+        let analysed = analysed.map(|at| format!(" Analysed again {}.", date_time(at))).unwrap_or_default();
         SiteDetail {
-            lead: format!("{}. Added {}.", panels::capitalised(kind), date_time(site.created_at)),
+            id: site.site_id,
+            lead: format!("{}. Added {}.{analysed}", panels::capitalised(kind), date_time(site.created_at)),
+            retired: site.archived_at.is_some(),
             demo: format!("/demo?site={}", site.site_id),
             embed: format!(r#"<script src="{origin}/widget.js" data-site="{}" async></script>"#, site.site_id),
             name: site.name,

@@ -5,30 +5,35 @@ use charts_rs::{Box, LineChart, Series, YAxisConfig};
 use super::{ACCENT, LINE, NONE, TEXT, escape, font};
 
 /// In the drawing's own units, as are the heights; the page scales it.
-const WIDTH: f32 = 720.0;
+pub(super) const WIDE: f32 = 720.0;
+/// About as many as a phone has pixels, so that labels keep their size there.
+pub(super) const NARROW: f32 = 360.0;
+const FONT_SIZE: f32 = 12.0;
 /// The labels of the days stand below.
 const UNDER_THE_LINE: f32 = 28.0;
 /// So close to an edge a text under the pointer would be cut off if it stood in the middle.
 const EDGE: f32 = 200.0;
 
-/// A filled line from 0 up to `max`, or to the highest point.
-pub(super) fn line_chart(name: &str, labels: Vec<String>, points: Vec<f32>, height: f32, max: Option<f32>) -> LineChart {
+/// A filled line from 0, or from the lowest point below it, up to `max`, or to the highest point.
+pub(super) fn line_chart(name: &str, labels: Vec<String>, points: Vec<f32>, (width, height): (f32, f32), max: Option<f32>) -> LineChart {
+    // Left to the library, the axis of points below 0 has 0 among its labels.
+    let min = points.iter().all(|point| *point >= 0.0).then_some(0.0);
     let mut chart = LineChart::new(vec![Series::new(name.to_owned(), points)], labels);
-    (chart.height, chart.width) = (height, WIDTH);
+    (chart.height, chart.width) = (height, width);
     chart.margin = Box { left: 8.0, top: 22.0, right: 4.0, bottom: 0.0 };
     chart.background_color = NONE;
     chart.font_family = "inherit".to_owned();
     chart.legend.show = Some(false);
     chart.grid.stroke_color = LINE;
     chart.x_axis.stroke_color = LINE;
-    chart.x_axis.font = font(11.0, TEXT);
+    chart.x_axis.font = font(FONT_SIZE, TEXT);
     chart.x_axis.boundary_gap = Some(false);
     chart.y_axis_configs = vec![YAxisConfig {
-        font: font(11.0, TEXT),
+        font: font(FONT_SIZE, TEXT),
         stroke_color: NONE,
         split_number: 4,
         name_gap: 8.0,
-        min: Some(0.0),
+        min,
         max,
         formatter: Some("{t}".to_owned()),
         ..YAxisConfig::default()
@@ -44,14 +49,15 @@ pub(super) fn line_chart(name: &str, labels: Vec<String>, points: Vec<f32>, heig
 
 /// For each point of the line a column that shows its text while the pointer is on it, and where the point is. A point without a text
 /// has no column.
-pub(super) fn columns(svg: &str, height: f32, texts: impl Iterator<Item = Option<String>>) -> Vec<(f32, f32, String)> {
+pub(super) fn columns(svg: &str, (width, height): (f32, f32), texts: impl Iterator<Item = Option<String>>) -> Vec<(f32, f32, String)> {
     let places = line_points(svg);
-    let step = places.get(1).map_or(WIDTH, |(second, _)| second - places[0].0);
+    let step = places.get(1).map_or(width, |(second, _)| second - places[0].0);
     let bottom = height - UNDER_THE_LINE;
+    let edge = EDGE.min(width / 2.0);
     let column = |((x, y), text): ((f32, f32), Option<String>)| {
-        let anchor = if x < EDGE {
+        let anchor = if x < edge {
             "start"
-        } else if x > WIDTH - EDGE {
+        } else if x > width - edge {
             "end"
         } else {
             "middle"

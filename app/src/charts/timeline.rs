@@ -4,7 +4,7 @@ use chrono::{Duration, NaiveDate};
 use domain::case_study::TimelineEntry;
 
 use super::{
-    line::{columns, line_chart},
+    line::{WIDE, columns, line_chart},
     themed,
 };
 use crate::components::day;
@@ -23,7 +23,7 @@ pub fn timeline(entries: &[TimelineEntry]) -> Option<String> {
     let labels = points.iter().map(|point| short_day(point.day)).collect();
     let heights = points.iter().map(|point| f32::from(point.steps)).collect::<Vec<f32>>();
     let highest = points.last().map_or(0, |point| point.steps).div_ceil(4) * 4;
-    let chart = line_chart("Steps", labels, heights, HEIGHT, Some(f32::from(highest)));
+    let chart = line_chart("Steps", labels, heights, (WIDE, HEIGHT), Some(f32::from(highest)));
     let label = format!("Steps over time: {} from {} to {}. They are listed beside the drawing", entries.len(), day(first), day(last));
     let svg = chart.svg().ok()?;
     let overlay = overlay(&svg, &points);
@@ -60,7 +60,7 @@ fn points(entries: &[TimelineEntry], first: NaiveDate, last: NaiveDate, days_a_p
 fn overlay(svg: &str, points: &[Point]) -> String {
     let text = |point: &Point| (!point.reached.is_empty()).then(|| format!("{}: {}", short_day(point.day), point.reached.join(", ")));
     let dot = |(x, y, column): (f32, f32, String)| format!(r##"<circle cx="{x}" cy="{y}" r="4" fill="#010101"/>{column}"##);
-    columns(svg, HEIGHT, points.iter().map(text)).into_iter().map(dot).collect()
+    columns(svg, (WIDE, HEIGHT), points.iter().map(text)).into_iter().map(dot).collect()
 }
 
 /// `22 Nov`.

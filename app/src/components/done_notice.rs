@@ -13,7 +13,12 @@ pub fn DoneNotice() -> impl IntoView {
         query.with(|query| {
             Some(match query.get_str("done")? {
                 "partner" => "The partner is saved.",
+                "site-analysed" => "The project is analysed again: its offers follow the new analysis.",
+                "site-saved" => "The site is saved.",
+                "site-retired" => "The site is retired: it shows no offers any more. Its links still lead on.",
+                "site-restored" => "The site shows offers again.",
                 "terms" => "The new terms are saved as a version of their own.",
+                "terms-withdrawn" => "The terms are withdrawn: the version before them goes on.",
                 "revoked" => "The secret is revoked: what is signed with it is refused from now on.",
                 "replayed" => "It is back in the queue and will be processed again.",
                 "attributed" => "It is attributed: it earns from now on, and no later click changes that.",
@@ -47,6 +52,9 @@ pub fn DoneNotice() -> impl IntoView {
                 "experiment-archived" => "The test is archived.",
                 "experiment-shipped" => "It is shipped: the next recommendation uses it.",
                 "experiment-holdout" => "The holdout is set, and counts at once.",
+                "password-changed" => "Your password is changed, and your other browsers are signed out.",
+                "person-role" => "The role is changed, and holds at once.",
+                "person-removed" => "They are removed and signed out. What they did stays in the audit log.",
                 _ => return None,
             })
         })

@@ -1,6 +1,6 @@
 //! One figure, and how it stands to the period before.
 
-use domain::dashboard::{Compared, growth};
+use domain::dashboard::{Compared, Growth, growth};
 use leptos::prelude::*;
 
 use super::format::percent;
@@ -13,8 +13,8 @@ pub fn KpiCard(
     /// What the figure counts, or what it was before.
     #[prop(optional, into)]
     hint: Option<String>,
-    /// How it changed.
-    #[prop(optional)]
+    /// How it changed; `None` where there is nothing to compare.
+    #[prop(optional_no_strip, into)]
     delta: Option<Compared<i64>>,
     /// More of it is worse.
     #[prop(optional)]
@@ -35,7 +35,8 @@ pub fn KpiCard(
     }
 }
 
-/// `+12.3 %`, `-4.0 %`, `no change`, or `new` where there was nothing before. The sign carries the meaning, colour repeats it.
+/// `+12.3 %`, `-4.0 %`, `no change`, `new` where there was nothing before, `up` or `down` where that was below zero. The words carry the
+/// meaning, colour repeats it.
 #[component]
 pub fn Delta(change: Compared<i64>, #[prop(optional)] lower_is_better: bool) -> impl IntoView {
     let Compared { now, before } = change;
@@ -45,11 +46,28 @@ pub fn Delta(change: Compared<i64>, #[prop(optional)] lower_is_better: bool) -> 
         std::cmp::Ordering::Less if !lower_is_better => "worse",
         _ => "better",
     };
-    let text = match growth(now, before) {
-        _ if now == before => "no change".to_owned(),
-        Some(ratio) if now > before => format!("+{}", percent(ratio)),
-        Some(ratio) => percent(ratio),
-        None => "new".to_owned(),
-    };
-    view! { <span class="delta" data-direction=direction title="against the period before">{text}</span> }
+    view! { <span class="delta" data-direction=direction title="against the period before">{words(change)}</span> }
+}
+
+fn words(Compared { now, before }: Compared<i64>) -> String {
+    match growth(now, before) {
+        Growth::By(ratio) if now > before => format!("+{}", percent(ratio)),
+        Growth::By(ratio) => percent(ratio),
+        Growth::Same => "no change".to_owned(),
+        Growth::New => "new".to_owned(),
+        Growth::Up => "up".to_owned(),
+        Growth::Down => "down".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_follows_nothing_is_new() {
+        let words = |now, before| words(Compared { now, before });
+        assert_eq!([words(15, 10), words(6, 10), words(5, 5)], ["+50.0 %", "-40.0 %", "no change"]);
+        assert_eq!([words(10, 0), words(1000, -5000), words(-6000, -5000)], ["new", "up", "down"]);
+    }
 }

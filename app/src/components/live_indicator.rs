@@ -18,15 +18,27 @@ pub fn LiveIndicator(#[prop(into)] topics: String) -> impl IntoView {
     let tone = Signal::derive(move || match connection.get() {
         Connection::Open => Tone::Good,
         Connection::Opening => Tone::Neutral,
-        Connection::Lost { .. } => Tone::Warning,
+        Connection::Lost { .. } | Connection::SignedOut { .. } => Tone::Warning,
     });
-    let text = move || match connection.get() {
+    let sign_in = move || match connection.get() {
+        Connection::SignedOut { href } => Some(view! { " "<a href=href rel="external">"Sign in again"</a> }),
+        _ => None,
+    };
+    view! {
+        <p class="live-indicator" role="status">
+            <StatusDot tone><span>{move || connection.with(words)}{sign_in}</span></StatusDot>
+        </p>
+    }
+}
+
+fn words(connection: &Connection) -> String {
+    match connection {
         Connection::Open => "Live".to_owned(),
         Connection::Opening => "Connecting".to_owned(),
-        Connection::Lost { at_millis } => match DateTime::from_timestamp_millis(at_millis) {
+        Connection::Lost { at_millis } => match DateTime::from_timestamp_millis(*at_millis) {
             Some(at) => format!("Connection lost, showing data as of {}", time_of_day(at)),
             None => "Connection lost".to_owned(),
         },
-    };
-    view! { <p class="live-indicator" role="status"><StatusDot tone>{text}</StatusDot></p> }
+        Connection::SignedOut { .. } => "You are signed out.".to_owned(),
+    }
 }

@@ -19,6 +19,7 @@ mod format;
 mod frame;
 mod icon;
 mod kpi_card;
+mod left_alone;
 mod live_indicator;
 mod nav;
 mod page_header;
@@ -51,6 +52,7 @@ pub use format::{Time, age, count, date_time, day, percent, percent_of_decimal, 
 pub use frame::Frame;
 pub use icon::{Icon, Symbol};
 pub use kpi_card::{Delta, KpiCard};
+pub use left_alone::LeftAlone;
 pub use live_indicator::LiveIndicator;
 pub use nav::Nav;
 pub use page_header::PageHeader;

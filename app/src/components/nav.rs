@@ -4,11 +4,15 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
 use super::{Icon, Symbol};
+use crate::api::{Viewer, use_viewer};
 
 type Link = (&'static str, &'static str, Symbol);
 
+/// Only owners see this link.
+const PEOPLE: &str = "/people";
+
 /// Title of a group, which may be empty, and its links: label, path, symbol. The demo is a page of its own outside the app.
-const GROUPS: [(&str, &[Link]); 6] = [
+const GROUPS: [(&str, &[Link]); 7] = [
     ("", &[("Dashboard", "/", Symbol::Dashboard)]),
     ("Programme", &[("Sites", "/sites", Symbol::Sites), ("Partners", "/partners", Symbol::Partners)]),
     (
@@ -38,6 +42,7 @@ const GROUPS: [(&str, &[Link]); 6] = [
             ("Audit log", "/audit", Symbol::Audit),
         ],
     ),
+    ("Settings", &[("Account", "/account", Symbol::Account), ("People", PEOPLE, Symbol::People)]),
     ("Try it", &[("Demo", "/demo", Symbol::Demo)]),
 ];
 
@@ -45,13 +50,15 @@ const GROUPS: [(&str, &[Link]); 6] = [
 /// groups' titles, which begin with `prefix`.
 #[component]
 pub fn Nav(#[prop(into)] label: String, prefix: &'static str) -> impl IntoView {
+    let is_owner = use_viewer().with_untracked(|viewer| viewer.as_ref().is_some_and(Viewer::may_manage_people));
     let groups = GROUPS.into_iter().enumerate().map(|(number, (title, links))| {
         let id = format!("{prefix}-{number}");
         let titled = (!title.is_empty()).then(|| id.clone());
+        let links = links.iter().filter(|(_, path, _)| is_owner || *path != PEOPLE);
         view! {
             <div class="nav__group">
                 {titled.clone().map(|id| view! { <p class="nav__title" id=id>{title}</p> })}
-                <ul class="nav__list" aria-labelledby=titled>{links.iter().map(|link| view! { <NavLink link=*link/> }).collect_view()}</ul>
+                <ul class="nav__list" aria-labelledby=titled>{links.map(|link| view! { <NavLink link=*link/> }).collect_view()}</ul>
             </div>
         }
     });

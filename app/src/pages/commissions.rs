@@ -6,8 +6,8 @@ use leptos_router::{hooks::use_query_map, location::Url};
 use crate::{
     api::{CommissionList, CommissionQuery, CommissionRow, DecideCommissions, StateSum, list_commissions, list_partners, use_viewer},
     components::{
-        Badge, ButtonLink, DataTable, DoneNotice, EmptyState, ErrorNote, FilterBar, FormError, FormField, LiveIndicator, NumberCell,
-        PageHeader, Pager, Panel, SelectField, Tab, TableSkeleton, Tabs, Time, Tone, about, choices, count, failure, with_all,
+        Badge, ButtonLink, DataTable, DoneNotice, EmptyState, ErrorNote, FilterBar, FormError, FormField, LeftAlone, LiveIndicator,
+        NumberCell, PageHeader, Pager, Panel, SelectField, Tab, TableSkeleton, Tabs, Time, Tone, about, choices, count, failure, with_all,
     },
 };
 
@@ -148,10 +148,12 @@ fn Listing(list: CommissionList, query: CommissionQuery, decide: ServerAction<De
     };
     view! {
         <div id="commission-tabs" data-live-region><Tabs label="States" tabs/></div>
-        <Panel title="Commissions" hint="base and bonus together, 50 a page" flush=true>
-            {body}
-            <Pager page=list.page pages=list.pages total=list.count href/>
-        </Panel>
+        <LeftAlone id="commission-list" forms=may_operate href=format!("{href}&page={}", list.page)>
+            <Panel title="Commissions" hint="base and bonus together, 50 a page" flush=true>
+                {body}
+                <Pager page=list.page pages=list.pages total=list.count href/>
+            </Panel>
+        </LeftAlone>
     }
 }
 

@@ -43,7 +43,7 @@ fn ConversionView(detail: ConversionDetail, attribute: ServerAction<AttributeByH
     view! {
         <div class="stack">
             <PageHeader title lead>
-                <LiveIndicator topics="conversion"/>
+                <LiveIndicator topics="conversion books"/>
                 <ButtonLink href="/conversions">"All conversions"</ButtonLink>
             </PageHeader>
             <DoneNotice/>

@@ -19,7 +19,7 @@ pub fn ConversionsPage() -> impl IntoView {
 
     view! {
         <PageHeader title="Conversions" lead="What partners reported, who is credited, and what it earns. Times are UTC.">
-            <LiveIndicator topics="conversion"/>
+            <LiveIndicator topics="conversion books"/>
             <ButtonLink href="/conversions/unattributed">"What earns nothing"</ButtonLink>
             <ButtonLink href="/attribution/what-if">"What if"</ButtonLink>
             <a class="button" href=file rel="external" download="conversions.csv">"Export CSV"</a>

@@ -17,8 +17,8 @@ pub fn DashboardPage() -> impl IntoView {
     let dashboard = Resource::new(move || range.get(), |range| find_dashboard(range.to_string()));
 
     view! {
-        <PageHeader title="Dashboard" lead="What partners' offers earn. All times are UTC.">
-            <LiveIndicator topics="conversion traffic delivery"/>
+        <PageHeader title="Dashboard" lead="What partners' offers earn. A sale counts when it happened, also if it came in later. All times are UTC.">
+            <LiveIndicator topics="conversion traffic delivery success books"/>
             <RangePicker path="/" range/>
         </PageHeader>
         {move || asked.with(|asked| asked.as_ref().err().map(ToString::to_string)).map(|reason| view! {
@@ -58,7 +58,7 @@ fn Panels(dashboard: Dashboard, range: Range) -> impl IntoView {
             <div inner_html=dashboard.conversions></div>
         </Panel>
         <div class="dashboard__foot">
-            <Panel title="Top partners" hint=words flush=true>
+            <Panel title="Top partners" hint=dashboard.partners_hint flush=true>
                 <div inner_html=dashboard.partners></div>
             </Panel>
             <Panel title="System health" hint=format!("as of {}", dashboard.as_of)>
@@ -85,7 +85,7 @@ fn chart(chart: Chart) -> impl IntoView {
 #[component]
 fn DashboardSkeleton() -> impl IntoView {
     view! {
-        <KpiSkeleton cards=12/>
+        <KpiSkeleton cards=16/>
         <div class="dashboard__charts">
             <Panel title="Commission over time"><ChartSkeleton/></Panel>
             <Panel title="Funnel"><ChartSkeleton/></Panel>

@@ -67,12 +67,11 @@ pub fn DeliveriesPage() -> impl IntoView {
         <DoneNotice/>
         <FormError failure=failure(replay)/>
         <FormError failure=failure(replay_dead)/>
-        <Panel title="Deliveries" hint="the newest first, 50 a page" flush=true>
-            <div id="deliveries" data-live-region>
-            <Transition fallback=|| view! { <TableSkeleton rows=10/> }>
+        <div id="deliveries" class="stack" data-live-region>
+            <Transition fallback=|| view! { <Panel title="Deliveries"><TableSkeleton rows=10/></Panel> }>
                 {move || Suspend::new(async move {
                     match page.await {
-                        Ok(list) => view! { <DeliveryTable list filter=filter.get() replay may_operate=may_operate.get()/> }.into_any(),
+                        Ok(list) => view! { <Deliveries list filter=filter.get() replay may_operate=may_operate.get()/> }.into_any(),
                         Err(error) => view! {
                             <ErrorNote error/>
                             <p class="pager"><ButtonLink href="/deliveries">"Show all deliveries"</ButtonLink></p>
@@ -81,8 +80,7 @@ pub fn DeliveriesPage() -> impl IntoView {
                     }
                 })}
             </Transition>
-            </div>
-        </Panel>
+        </div>
     }
 }
 
@@ -112,6 +110,18 @@ fn FilterForm(filter: Memo<Filter>) -> impl IntoView {
                 }
             })}
         </Transition>
+    }
+}
+
+/// What was stored, under what was turned away and is not.
+#[component]
+fn Deliveries(list: DeliveryList, filter: Filter, replay: ServerAction<ReplayDelivery>, may_operate: bool) -> impl IntoView {
+    let refusals = list.refusals.clone();
+    view! {
+        {(!refusals.is_empty()).then(|| view! { <div inner_html=refusals></div> })}
+        <Panel title="Deliveries" hint="the newest first, 50 a page" flush=true>
+            <DeliveryTable list filter replay may_operate/>
+        </Panel>
     }
 }
 

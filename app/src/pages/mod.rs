@@ -1,5 +1,6 @@
 //! A file per route: it reads the URL, owns its resources and actions, and lays out.
 
+mod account;
 mod attribution_report;
 mod audit;
 mod case_studies;
@@ -20,6 +21,7 @@ mod not_found;
 mod partner;
 mod partners;
 mod payouts;
+mod people;
 mod sign_in;
 mod site;
 mod sites;
@@ -30,6 +32,7 @@ mod successes;
 mod unattributed;
 mod what_if;
 
+pub use account::AccountPage;
 pub use attribution_report::AttributionReportPage;
 pub use audit::AuditPage;
 pub use case_studies::CaseStudiesPage;
@@ -50,6 +53,7 @@ pub use not_found::NotFoundPage;
 pub use partner::PartnerPage;
 pub use partners::PartnersPage;
 pub use payouts::PayoutsPage;
+pub use people::PeoplePage;
 pub use sign_in::SignInPage;
 pub use site::SitePage;
 pub use sites::SitesPage;

@@ -9,8 +9,8 @@ use leptos_router::hooks::use_params_map;
 
 use crate::{
     api::{
-        AddTerms, MakeWebhookSecret, PartnerDetail, RevokeWebhookSecret, SendTestWebhook, UpdatePartner, find_partner, take_made_secret,
-        use_viewer,
+        AddTerms, MadeSecret, MakeSecret, PartnerDetail, RevokeSecret, SendTestWebhook, UpdatePartner, WithdrawTerms, find_partner,
+        take_made_secret, use_viewer,
     },
     components::{Badge, ButtonLink, DoneNotice, ErrorNote, PageHeader, Panel, TableSkeleton, Tone},
 };
@@ -23,8 +23,9 @@ use webhooks::WebhookPanels;
 struct Actions {
     update: ServerAction<UpdatePartner>,
     add_terms: ServerAction<AddTerms>,
-    make_secret: ServerAction<MakeWebhookSecret>,
-    revoke_secret: ServerAction<RevokeWebhookSecret>,
+    withdraw_terms: ServerAction<WithdrawTerms>,
+    make_secret: ServerAction<MakeSecret>,
+    revoke_secret: ServerAction<RevokeSecret>,
     send_test: ServerAction<SendTestWebhook>,
 }
 
@@ -33,6 +34,7 @@ impl Actions {
         Self {
             update: ServerAction::new(),
             add_terms: ServerAction::new(),
+            withdraw_terms: ServerAction::new(),
             make_secret: ServerAction::new(),
             revoke_secret: ServerAction::new(),
             send_test: ServerAction::new(),
@@ -41,7 +43,8 @@ impl Actions {
 
     /// Grows when the partner may have changed.
     fn version(self) -> usize {
-        self.update.version().get() + self.add_terms.version().get() + self.make_secret.version().get() + self.revoke_secret.version().get()
+        let terms = self.add_terms.version().get() + self.withdraw_terms.version().get();
+        self.update.version().get() + terms + self.make_secret.version().get() + self.revoke_secret.version().get()
     }
 }
 
@@ -72,7 +75,7 @@ pub fn PartnerPage() -> impl IntoView {
 }
 
 #[component]
-fn PartnerView(partner: PartnerDetail, made_before: Option<String>, actions: Actions, may_operate: bool) -> impl IntoView {
+fn PartnerView(partner: PartnerDetail, made_before: Option<MadeSecret>, actions: Actions, may_operate: bool) -> impl IntoView {
     let (tone, state) = if partner.active { (Tone::Good, "active") } else { (Tone::Neutral, "inactive") };
     let metrics = partner.metrics.clone();
     view! {
@@ -83,7 +86,7 @@ fn PartnerView(partner: PartnerDetail, made_before: Option<String>, actions: Act
             </PageHeader>
             <DoneNotice/>
             <IdentityPanels partner=partner.clone() update=actions.update may_operate/>
-            <TermsPanels partner=partner.clone() add_terms=actions.add_terms may_operate/>
+            <TermsPanels partner=partner.clone() actions may_operate/>
             <WebhookPanels partner made_before actions may_operate/>
             <Panel title="Success metrics" hint="what multiplies a commission, and what proves it" flush=true>
                 <div inner_html=metrics></div>

@@ -7,8 +7,8 @@ use leptos_router::hooks::use_query_map;
 use crate::{
     api::{CreatePayout, DueGroup, MarkPayoutPaid, OpenPayout, PayoutList, list_payouts, use_viewer},
     components::{
-        ButtonLink, DoneNotice, EmptyState, ErrorNote, FormError, LiveIndicator, PageHeader, Pager, Panel, SubmitButton, TableSkeleton,
-        Time, count, failure,
+        ButtonLink, DoneNotice, EmptyState, ErrorNote, FormError, LeftAlone, LiveIndicator, PageHeader, Pager, Panel, SubmitButton,
+        TableSkeleton, Time, count, failure,
     },
 };
 
@@ -47,12 +47,13 @@ fn Listing(list: PayoutList, create: ServerAction<CreatePayout>, mark: ServerAct
     let PayoutList { due, open, open_count, paid, paid_count, page, pages, today } = list;
     view! {
         <div class="stack">
-            <Panel title="Due statements" hint="one payout settles statements of one partner in one currency">
-                <Due groups=due create may_operate/>
-            </Panel>
-            <Open payouts=open total=open_count today mark may_operate/>
+            <LeftAlone id="payouts-to-do" forms=may_operate href="/payouts">
+                <Panel title="Due statements" hint="one payout settles statements of one partner in one currency">
+                    <Due groups=due create may_operate/>
+                </Panel>
+                <Open payouts=open total=open_count today mark may_operate/>
+            </LeftAlone>
             <Panel title="Paid" hint="the newest first, 50 a page" flush=true>
-                // The forms above are left alone: what is typed there must not go.
                 <div id="payouts-paid" data-live-region inner_html=paid></div>
                 <Pager page pages total=paid_count href="/payouts?of=paid"/>
             </Panel>

@@ -22,7 +22,7 @@ pub fn UnattributedPage() -> impl IntoView {
     let refunds = Resource::new(|| (), |()| list_waiting_refunds());
     view! {
         <PageHeader title="What earns nothing" lead="Conversions that no click claims, that were refused, or that wait for an exchange rate.">
-            <LiveIndicator topics="conversion"/>
+            <LiveIndicator topics="conversion delivery"/>
             <ButtonLink href="/conversions">"All conversions"</ButtonLink>
         </PageHeader>
         <FilterForm asked/>

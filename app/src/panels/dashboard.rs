@@ -29,6 +29,7 @@ pub fn dashboard(metrics: Metrics) -> Dashboard {
         }),
         funnel: chart(charts::funnel(&counts), || html(view! { <FunnelTable counts/> })),
         conversions: html(view! { <RecentConversions conversions=metrics.recent_conversions.clone()/> }),
+        partners_hint: format!("{}, by {}", range.words(), if metrics.other_commissions.is_empty() { "commission" } else { "conversions" }),
         partners: html(view! { <TopPartners partners=metrics.top_partners.clone()/> }),
         health: html(view! { <HealthList health=metrics.health as_of/> }),
         key_figures: html(view! { <KpiGrid metrics/> }),
@@ -53,35 +54,38 @@ fn chart(svg: Option<String>, table: impl FnOnce() -> String) -> Chart {
 #[component]
 fn KpiGrid(metrics: Metrics) -> impl IntoView {
     let Compared { now, before } = metrics.counts;
-    let minor = |amounts: Compared<Option<Money>>| amounts.map(|amount| amount.map_or(0, |amount| amount.amount_minor));
+    let minor = |amounts: Compared<Money>| amounts.map(|amount| amount.amount_minor);
     let amount = |amount: Option<Money>| amount.map_or_else(|| "–".to_owned(), |amount| amount.to_string());
-    let others = metrics.other_commissions.iter().map(|other| format!("{other} in {}", other.currency)).collect::<Vec<_>>();
-    let before_hint = format!("{} the period before", metrics.commission.before);
-    let commission_hint = if others.is_empty() { before_hint } else { format!("{before_hint}; also {}", others.join(", ")) };
-    let held = metrics.held.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let held_hint = match held.get(1..) {
-        Some(others) if !others.is_empty() => format!("also {}", others.join(", ")),
-        _ => "until its hold period is over".to_owned(),
-    };
+    let currency = metrics.currency;
     view! {
             <KpiCard
                 lead=true
                 label=format!("Commission, {}", metrics.range.words())
                 value=metrics.commission.now.to_string()
-                delta=metrics.commission.map(|amount| amount.amount_minor)
-                hint=commission_hint
+                delta=minor(metrics.commission)
+                hint=also(format!("{} the period before", metrics.commission.before), &metrics.other_commissions)
             />
-            <KpiCard label="Commission today" value=metrics.commission_today.to_string() hint="since 00:00 UTC"/>
+            <Amounts label="Commission today" amounts=metrics.commission_today hint="since 00:00 UTC"/>
             <KpiCard
                 label="Commission this month"
                 value=metrics.commission_this_month.now.to_string()
-                delta=metrics.commission_this_month.map(|amount| amount.amount_minor)
-                hint="against the same part of last month"
+                delta=minor(metrics.commission_this_month)
+                hint=also("against the same part of last month".to_owned(), &metrics.other_commissions_this_month)
             />
             <KpiCard
-                label="Held commission"
-                value=held.first().cloned().unwrap_or_else(|| Money::new(0, metrics.currency).to_string())
-                hint=held_hint
+                label="Average commission"
+                value=amount(metrics.average_commission.now)
+                delta=metrics.average_commission.both().map(minor)
+                hint=format!("per conversion paid in {currency}")
+            />
+            <Amounts label="Held commission" amounts=metrics.held hint="until its hold period is over"/>
+            <Amounts label="Approved commission" amounts=metrics.approved hint="owed by partners, not paid yet"/>
+            <Amounts label="Paid commission" amounts=metrics.paid hint="by all payouts so far"/>
+            <KpiCard
+                label="Earnings per click"
+                value=amount(metrics.earnings_per_click.now)
+                delta=metrics.earnings_per_click.both().map(minor)
+                hint=format!("per click on offers that pay in {currency}")
             />
             <KpiCard label="Impressions" value=short_count(now.impressions) delta=metrics.counts.map(|counts| counts.impressions) hint=count(now.impressions)/>
             <KpiCard
@@ -102,24 +106,35 @@ fn KpiGrid(metrics: Metrics) -> impl IntoView {
                 hint=format!("of clicks; {} the period before", percent(before.conversion_rate()))
             />
             <KpiCard
-                label="Average commission"
-                value=amount(metrics.average_commission.now)
-                delta=minor(metrics.average_commission)
-                hint="per conversion"
-            />
-            <KpiCard
-                label="Earnings per click"
-                value=amount(metrics.earnings_per_click.now)
-                delta=minor(metrics.earnings_per_click)
-                hint="commission per counted click"
-            />
-            <KpiCard
                 label="Attribution rate"
                 value=percent(now.attribution_rate())
                 hint=format!("{} the period before", percent(before.attribution_rate()))
             />
+            <KpiCard
+                label="Verified successes"
+                value=count(now.successes)
+                delta=metrics.counts.map(|counts| counts.successes)
+                hint="what developers reached with partners"
+            />
+            <KpiCard label="New developers" value=count(metrics.new_developers.now) delta=metrics.new_developers hint="with their first site"/>
             <KpiCard label="New sites" value=count(metrics.new_sites.now) delta=metrics.new_sites hint="analysed for the first time"/>
     }
+}
+
+/// The first amount as the figure, the others beside its hint.
+#[component]
+fn Amounts(label: &'static str, amounts: Vec<Money>, hint: &'static str) -> impl IntoView {
+    let (first, others) = amounts.split_first().map_or((String::new(), &[][..]), |(first, others)| (first.to_string(), others));
+    view! { <KpiCard label value=first hint=also(hint.to_owned(), others)/> }
+}
+
+/// Amounts in other currencies cannot be added to a figure, and must not be left out either.
+fn also(hint: String, others: &[Money]) -> String {
+    if others.is_empty() { hint } else { format!("{hint}; also {}", joined(others)) }
+}
+
+fn joined(amounts: &[Money]) -> String {
+    amounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[component]
@@ -136,14 +151,13 @@ fn SeriesTable(points: Vec<Point>, range: Range, currency: Currency) -> impl Int
                 <tr>
                     <th scope="row">{at}</th>
                     <NumberCell>{Money::new(point.commission_minor, currency).to_string()}</NumberCell>
-                    <NumberCell>{Money::new(point.value_minor, currency).to_string()}</NumberCell>
                     <NumberCell>{count(point.conversions)}</NumberCell>
                     <NumberCell>{count(point.clicks)}</NumberCell>
                 </tr>
             }
         })
         .collect_view();
-    view! { <DataTable caption="Commission over time" columns=vec!["Time (UTC)", "#Commission", "#Value", "#Conversions", "#Clicks"]>{rows}</DataTable> }
+    view! { <DataTable caption="Commission over time" columns=vec!["Time (UTC)", "#Commission", "#Conversions", "#Clicks"]>{rows}</DataTable> }
 }
 
 #[component]
@@ -218,10 +232,11 @@ fn TopPartners(partners: Vec<PartnerFigures>) -> impl IntoView {
     let rows = partners
         .into_iter()
         .map(|partner| {
+            let commissions = joined(&partner.commissions);
             view! {
                 <tr>
                     <td data-label="Partner"><a href=format!("/partners/{}", partner.partner_id)>{partner.display_name}</a></td>
-                    <NumberCell label="Commission">{partner.commission.to_string()}</NumberCell>
+                    <NumberCell label="Commission">{if commissions.is_empty() { "–".to_owned() } else { commissions }}</NumberCell>
                     <NumberCell label="Clicks">{count(partner.counts.clicks)}</NumberCell>
                     <NumberCell label="Conversions">{count(partner.counts.conversions)}</NumberCell>
                     <NumberCell label="Rate">{percent(partner.counts.conversion_rate())}</NumberCell>
@@ -263,5 +278,18 @@ fn HealthList(health: Health, as_of: chrono::DateTime<chrono::Utc>) -> impl Into
                 <span class="health__value">{count(health.transactions_unsealed)}</span>
             </li>
         </ul>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_currency_is_left_out_or_added_up() {
+        let money = |minor, code: &str| Money::new(minor, code.parse().expect("a currency"));
+        assert_eq!(also("since 00:00 UTC".to_owned(), &[]), "since 00:00 UTC");
+        let others = [money(123_456, "EUR"), money(90_000, "JPY")];
+        assert_eq!(also("since 00:00 UTC".to_owned(), &others), "since 00:00 UTC; also €1,234.56, ¥90,000");
     }
 }

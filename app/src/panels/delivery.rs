@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::webhook::DeliveryState;
-use engine::webhook::Delivery;
+use domain::{conversion::Source, webhook::DeliveryState};
+use engine::{inbound, webhook::Delivery};
 use leptos::prelude::*;
 
 use super::html;
@@ -68,12 +68,27 @@ fn Facts(delivery: Delivery) -> impl IntoView {
         <dl class="facts">
             <div><dt>"State"</dt><dd><StateBadge state=delivery.state/></dd></div>
             <div><dt>"Partner"</dt><dd><a href=format!("/partners/{partner}")>{partner.clone()}</a></dd></div>
-            <div><dt>"Endpoint"</dt><dd class="mono">{format!("/webhooks/{partner}/{}", delivery.event_path)}</dd></div>
+            <div><dt>"Came by"</dt><dd class="mono">{way_in(&delivery)}</dd></div>
             <div><dt>"Message"</dt><dd class="mono">{delivery.message_id}</dd></div>
             <div><dt>"Delivery"</dt><dd class="mono">{delivery.webhook_delivery_id.to_string()}</dd></div>
             <div><dt>"Tries"</dt><dd>{delivery.attempts.to_string()}</dd></div>
             <div><dt>"Repeats"</dt><dd>{delivery.duplicates.to_string()}</dd></div>
         </dl>
+    }
+}
+
+/// Where it was sent to.
+fn way_in(delivery: &Delivery) -> String {
+    let partner = &delivery.partner_id;
+    match inbound::source_of(&delivery.event_path) {
+        Source::Webhook => format!("/webhooks/{partner}/{}", delivery.event_path),
+        Source::Postback => format!("/postback/{partner}"),
+        Source::Csv => "a CSV file, on the page of imports".to_owned(),
+        Source::Api => match delivery.event_type.as_deref() {
+            Some("conversion.created") => "/api/v1/conversions".to_owned(),
+            Some("conversion.reversed") => "/api/v1/reversals".to_owned(),
+            _ => "/api/v1/successes".to_owned(),
+        },
     }
 }
 
@@ -98,5 +113,43 @@ fn Timeline(delivery: Delivery) -> impl IntoView {
             {delivery.processed_at.map(|at| view! { <li><Time at/><span>{end}" after "{tries.clone()}</span></li> })}
             {next.map(|at| view! { <li data-next="true"><Time at/><span>"Next try, after "{tries}</span></li> })}
         </ol>
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn delivery(event_path: &str, event_type: &str) -> Delivery {
+        Delivery {
+            webhook_delivery_id: "00000000-0000-0000-0000-000000000000".parse().unwrap(),
+            partner_id: "acme".parse().unwrap(),
+            event_path: event_path.to_owned(),
+            event_type: Some(event_type.to_owned()),
+            message_id: "msg_1".to_owned(),
+            received_at: Default::default(),
+            processed_at: None,
+            state: DeliveryState::Received,
+            attempts: 0,
+            duplicates: 0,
+            next_attempt_at: Default::default(),
+            outcome: None,
+            last_error: None,
+        }
+    }
+
+    #[test]
+    fn a_delivery_says_where_it_was_sent_to() {
+        for (path, kind, way) in [
+            ("events", "conversion.created", "/webhooks/acme/events"),
+            ("postback", "conversion.created", "/postback/acme"),
+            ("api", "conversion.created", "/api/v1/conversions"),
+            ("api", "conversion.reversed", "/api/v1/reversals"),
+            ("api", "success.achieved", "/api/v1/successes"),
+            ("csv", "conversion.reversed", "a CSV file, on the page of imports"),
+        ] {
+            assert_eq!(way_in(&delivery(path, kind)), way);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The list of sites, and a site's offers and analysis. They never change while somebody looks, and nothing in them is acted on.
+//! The list of sites, and a site's offers and analysis. Nothing in them is acted on.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, de::value::StrDeserializer};
 
 use super::html;
-use crate::components::{Bar, DataTable, EmptyState, Notice, NumberCell, Panel, Time, Tone, count};
+use crate::components::{Badge, Bar, DataTable, EmptyState, Notice, NumberCell, Panel, Time, Tone, count};
 
 /// What fits the project, the best first, with our own figures.
 pub fn offers(offers: Vec<LinkedOffer>) -> String {
@@ -25,7 +25,7 @@ pub fn analysis(analysis: Option<Analysis>) -> String {
         Some(analysis) => html(view! { <AnalysisPanels analysis/> }),
         None => html(view! {
             <Panel title="Analysis">
-                <EmptyState title="Not analysed yet"><p>"Add the site again with an archive of its code."</p></EmptyState>
+                <EmptyState title="Not analysed yet"><p>"Upload an archive of its code under “Change this site” below."</p></EmptyState>
             </Panel>
         }),
     }
@@ -35,7 +35,9 @@ pub fn analysis(analysis: Option<Analysis>) -> String {
 fn Offers(offers: Vec<LinkedOffer>) -> impl IntoView {
     if offers.is_empty() {
         return view! {
-            <EmptyState title="No offers"><p>"There is no active partner with terms in force, or the site was not analysed."</p></EmptyState>
+            <EmptyState title="No offers">
+                <p>"There is no active partner with terms in force, or the site was not analysed, or it is retired."</p>
+            </EmptyState>
         }
         .into_any();
     }
@@ -223,6 +225,7 @@ fn SiteLine(site: Overview) -> impl IntoView {
                 <span class="two-lines">
                     <a class="partners__name" href=format!("/sites/{}", site.site_id)>{site.name}</a>
                     {site.url.map(|url| view! { <span class="muted">{url}</span> })}
+                    {site.archived.then(|| view! { <Badge>"retired"</Badge> })}
                 </span>
             </td>
             <td data-label="Kind">{kind.unwrap_or_else(|| "not analysed".to_owned())}</td>

@@ -77,10 +77,10 @@ const FILL: [&str; 11] = [
     "insert into hourly_counts as h (hour, partner_id, shard, clicks, conversions)
      select date_trunc('hour', at), partner_id, n % 32, count(*), count(*) from seed group by 1, 2, 3
      on conflict (hour, partner_id, shard) do update set clicks = h.clicks + excluded.clicks, conversions = h.conversions + excluded.conversions",
-    "insert into hourly_money as h (hour, partner_id, currency, shard, value_minor, commission_minor)
-     select date_trunc('hour', at), partner_id, 'USD', n % 32, sum(value_minor), sum(final_minor) from seed group by 1, 2, 4
+    "insert into hourly_money as h (hour, partner_id, currency, shard, commission_minor, rated)
+     select date_trunc('hour', at), partner_id, 'USD', n % 32, sum(final_minor), count(*) from seed group by 1, 2, 4
      on conflict (hour, partner_id, currency, shard) do update
-     set value_minor = h.value_minor + excluded.value_minor, commission_minor = h.commission_minor + excluded.commission_minor",
+     set commission_minor = h.commission_minor + excluded.commission_minor, rated = h.rated + excluded.rated",
 ];
 
 /// A receipt with the keys and about the length of ours.

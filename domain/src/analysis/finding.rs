@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Category,
+    budget::Budget,
     manifest::{Dependency, Manifest},
     rules::{Technology, rules},
     surroundings::Surroundings,
@@ -46,17 +47,28 @@ pub struct Evidence {
     pub key: Option<String>,
 }
 
+/// Characters that are kept of a path, a key, a name or a command: they are stored, and shown to strangers as reasons.
+const TEXT_MAX: usize = 200;
+
+/// A text of the project, cut with `…` if it is too long to be kept.
+pub fn clipped(text: &str) -> String {
+    match text.char_indices().nth(TEXT_MAX) {
+        Some(_) => text.chars().take(TEXT_MAX - 1).chain(['…']).collect(),
+        None => text.to_owned(),
+    }
+}
+
 impl Evidence {
     pub fn file(path: &str) -> Self {
-        Self { path: path.to_owned(), line: None, key: None }
+        Self { path: clipped(path), line: None, key: None }
     }
 
     pub fn line(path: &str, line: u32) -> Self {
-        Self { path: path.to_owned(), line: Some(line), key: None }
+        Self { line: Some(line), ..Self::file(path) }
     }
 
-    pub fn key(path: &str, key: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line: None, key: Some(key.into()) }
+    pub fn key(path: &str, key: impl AsRef<str>) -> Self {
+        Self { key: Some(clipped(key.as_ref())), ..Self::file(path) }
     }
 }
 
@@ -89,9 +101,12 @@ pub struct Finding {
 const EVIDENCE_MAX: usize = 8;
 
 /// Joins all that manifests and surroundings reveal, by id.
-pub fn collect(manifests: &[Manifest], surroundings: &Surroundings) -> Vec<Finding> {
+pub fn collect(manifests: &[Manifest], surroundings: &Surroundings, budget: &mut Budget<'_>) -> Vec<Finding> {
     let mut seen: BTreeMap<&str, Vec<(Usage, Evidence)>> = BTreeMap::new();
     for manifest in manifests {
+        if !budget.lasts() {
+            break;
+        }
         for (id, usage, dependency) in revealed(manifest) {
             seen.entry(id).or_default().push((usage, dependency.evidence(&manifest.path)));
         }
@@ -106,11 +121,18 @@ pub fn collect(manifests: &[Manifest], surroundings: &Surroundings) -> Vec<Findi
     findings
 }
 
+/// A host that only keeps files runs no server: what lies there is the documentation, or the pages in front of it.
+pub fn leave_hosts_of_programs(findings: &mut [Finding]) {
+    for finding in findings.iter_mut().filter(|finding| rules().technologies[finding.id.as_str()].files_only) {
+        finding.fills.retain(|category| *category != Category::Hosting);
+    }
+}
+
 /// The technologies that a manifest's dependencies reveal, with those that come along.
 pub fn revealed(manifest: &Manifest) -> impl Iterator<Item = (&'static str, Usage, &Dependency)> {
     let is_auxiliary = is_auxiliary(&manifest.path);
     manifest.dependencies.iter().flat_map(move |dependency| {
-        let names: Vec<&'static str> = rules().packages(manifest.ecosystem).find(&dependency.name).collect();
+        let names: Vec<&'static str> = rules().package(manifest.ecosystem, &dependency.name).collect();
         names.into_iter().flat_map(move |id| {
             let usage = if is_auxiliary { Usage::Development } else { usage_of(manifest, &rules().technologies[id], dependency.usage) };
             with_meant(id).map(move |id| (id, usage, dependency))
@@ -122,13 +144,14 @@ fn with_meant(id: &'static str) -> impl Iterator<Item = &'static str> {
     std::iter::once(id).chain(rules().technologies[id].means.iter().map(String::as_str))
 }
 
-/// What decides how the project is built counts though only the build needs it, unless the package is published: then it is what its
-/// authors try it with. A framework of pages that a package leaves to its user is still what the package is for; a database is not.
+/// What decides how the project is built, or brings it to its host, counts though only the build needs it, unless the package is published:
+/// then it is what its authors try it with. A framework of pages that a package leaves to its user is still what the package is for; a database is not.
 fn usage_of(manifest: &Manifest, technology: &Technology, usage: Usage) -> Usage {
     let is_framework = technology.kind == TechnologyKind::Framework;
     let is_published = manifest.is_importable || manifest.installs_command;
     match usage {
         Usage::Development if technology.build && !(is_framework && is_published) => Usage::Runtime,
+        Usage::Development if technology.deploys && !is_published => Usage::Runtime,
         Usage::Optional if is_framework && technology.ui => Usage::Runtime,
         other => other,
     }

@@ -24,7 +24,7 @@ pub fn shares(tree: &Tree<'_>) -> Vec<LanguageShare> {
     let counted = count(tree.files.iter().filter(|file| !file.auxiliary));
     // A project that is all tests, examples or documentation is described by them.
     let counted = if counted.is_empty() { count(tree.files.iter()) } else { counted };
-    let total: u64 = counted.values().map(|(bytes, _)| bytes).sum();
+    let total = sum(counted.values().map(|(bytes, _)| *bytes));
     let mut shares: Vec<LanguageShare> = counted
         .into_iter()
         .map(|(name, (bytes, files))| LanguageShare { name: name.to_owned(), bytes, files, share: ratio(bytes, total) })
@@ -43,6 +43,11 @@ fn count<'f, 'a: 'f>(files: impl Iterator<Item = &'f File<'a>>) -> BTreeMap<&'st
         }
     }
     counted
+}
+
+/// Of sizes, which are what an archive claims: they may add up to more than there can be.
+pub fn sum(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share needs three digits, not sixteen")]

@@ -4,8 +4,11 @@
 //! stands as data in `rules/*.toml`; manifests are parsed, never searched as text, so that a name in a comment or in a README is no
 //! evidence. To add a technology: one line in `technologies.toml`, and one line in each ecosystem that can reveal it.
 //!
-//! What has no answer says so: an unreadable manifest becomes a warning and lowers the confidence; the analysis never fails.
+//! What has no answer says so: an unreadable manifest becomes a warning and lowers the confidence; the analysis never fails. Nor does it
+//! take longer than its caller wants, whatever the files hold.
 
+mod budget;
+mod category;
 mod component;
 mod finding;
 mod language;
@@ -14,15 +17,19 @@ mod manifest;
 mod need;
 mod rules;
 mod score;
+mod servers;
 mod surroundings;
 mod tree;
 
 use serde::{Deserialize, Serialize};
 
+use self::budget::Budget;
+
+pub use category::{Category, UnknownCategory};
 pub use component::{Component, ProjectKind, StartCommand};
 pub use finding::{Evidence, Finding, TechnologyKind, Usage};
 pub use language::LanguageShare;
-pub use need::{Category, Need, UnknownCategory};
+pub use need::{FILE_DATABASE, Need};
 pub use score::{Part, Score};
 pub use tree::{is_skipped, is_vendored};
 
@@ -37,8 +44,9 @@ pub struct SourceFile {
     pub content: Option<String>,
 }
 
-/// All that is said about a project.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// All that is said about a project. Sites keep it as JSON: what a version before this one did not say yet is read as nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Analysis {
     pub kind: ProjectKind,
     /// What builds or runs it: `node`, `python`, `rust`, ...; `static` if nothing does; none if it cannot be told.
@@ -85,28 +93,45 @@ impl Analysis {
         [&self.frameworks, &self.databases, &self.data_access, &self.services, &self.design, &self.libraries].into_iter().flatten()
     }
 
-    /// Says that the project was not read to its end; the confidence falls by a tenth.
+    /// The databases of record, without caches and search engines.
+    pub fn databases_of_record(&self) -> impl Iterator<Item = &Finding> {
+        self.databases.iter().filter(|database| database_of_record(&database.id).is_some())
+    }
+
+    /// Says that the project was not read to its end; the confidence falls by a tenth. The first reason stays.
     pub fn stopped_early(&mut self, reason: String) {
-        self.confidence = (self.confidence - 0.1).max(0.0);
-        self.partial = Some(reason);
+        if self.partial.is_none() {
+            self.confidence = (self.confidence - 0.1).max(0.0);
+            self.partial = Some(reason);
+        }
     }
 }
 
 /// More warnings than these tell nothing new.
 const WARNINGS_MAX: usize = 40;
 
-/// Analyses a project. The order of the files does not matter.
+/// Analyses a project, however long it takes. The order of the files does not matter.
 pub fn analyze(files: &[SourceFile]) -> Analysis {
+    analyze_while(files, &mut || true)
+}
+
+/// Analyses a project for as long as `has_time` says so; it is asked before each file. What was not reached by then is left out, and the
+/// analysis says that it is partial.
+pub fn analyze_while(files: &[SourceFile], has_time: &mut dyn FnMut() -> bool) -> Analysis {
+    let mut budget = Budget::new(has_time);
     let tree = tree::Tree::new(files);
     let languages = language::shares(&tree);
-    let (manifests, mut warnings) = manifest::read_all(&tree);
-    let surroundings = surroundings::read(&tree, &mut warnings);
+    let (manifests, mut warnings) = manifest::read_all(&tree, &mut budget);
+    let surroundings = surroundings::read(&tree, &mut budget, &mut warnings);
     warnings.sort();
     warnings.truncate(WARNINGS_MAX);
 
-    let findings = finding::collect(&manifests, &surroundings);
+    let mut findings = finding::collect(&manifests, &surroundings, &mut budget);
     let components = component::split(&tree, &manifests, &surroundings);
     let verdict = component::judge(&tree, &components, &surroundings);
+    if verdict.kind.has_server() {
+        finding::leave_hosts_of_programs(&mut findings);
+    }
 
     let of = |kind: TechnologyKind| -> Vec<Finding> {
         findings.iter().filter(|finding| finding.kind == kind && finding.usage == Usage::Runtime).cloned().collect()
@@ -115,7 +140,7 @@ pub fn analyze(files: &[SourceFile]) -> Analysis {
         kind: verdict.kind,
         runtime: verdict.runtime,
         is_static: verdict.is_static,
-        start_command: verdict.start_command,
+        start_command: verdict.start_command.map(|start| StartCommand { command: finding::clipped(&start.command), ..start }),
         languages,
         frameworks: of(TechnologyKind::Framework),
         databases: of(TechnologyKind::Database),
@@ -131,7 +156,7 @@ pub fn analyze(files: &[SourceFile]) -> Analysis {
         design_needs: Score::default(),
         needs: Vec::new(),
         confidence: 0.0,
-        warnings,
+        warnings: warnings.iter().map(|warning| finding::clipped(warning)).collect(),
         partial: None,
     };
     analysis.complexity = score::complexity(&tree, &manifests, &analysis);
@@ -139,12 +164,20 @@ pub fn analyze(files: &[SourceFile]) -> Analysis {
     analysis.design_needs = score::design_needs(&tree, &surroundings, &analysis);
     analysis.needs = need::missing(&analysis);
     analysis.confidence = confidence(&analysis, manifests.is_empty());
+    if let Some(reason) = budget.partial {
+        analysis.stopped_early(reason);
+    }
     analysis
 }
 
 /// A framework that answers requests, by its id.
 pub fn is_server_framework(id: &str) -> bool {
     rules::rules().technologies.get(id).is_some_and(|technology| technology.server && technology.kind == TechnologyKind::Framework)
+}
+
+/// The name of a database of record, by its id.
+pub fn database_of_record(id: &str) -> Option<&'static str> {
+    rules::rules().technologies.get(id).filter(|technology| technology.primary).map(|technology| technology.name.as_str())
 }
 
 /// 0.95 less what stands in the way: each unreadable manifest 0.15, no manifest 0.25, no kind 0.3; never below 0.05.

@@ -1,106 +1,8 @@
 //! What a project lacks, how much, and why we say so.
 
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 
-use super::{Analysis, Evidence, Finding, ProjectKind};
-
-/// What a tool is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Category {
-    Database,
-    Hosting,
-    Design,
-    Auth,
-    Monitoring,
-    Ci,
-    Email,
-    Payments,
-    Storage,
-    Analytics,
-    Search,
-    Cache,
-    Queue,
-    Cms,
-    Ai,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("category `{0}` is none that an analysis knows")]
-pub struct UnknownCategory(pub String);
-
-impl Category {
-    /// As in JSON.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::Hosting => "hosting",
-            Self::Design => "design",
-            Self::Auth => "auth",
-            Self::Monitoring => "monitoring",
-            Self::Ci => "ci",
-            Self::Email => "email",
-            Self::Payments => "payments",
-            Self::Storage => "storage",
-            Self::Analytics => "analytics",
-            Self::Search => "search",
-            Self::Cache => "cache",
-            Self::Queue => "queue",
-            Self::Cms => "cms",
-            Self::Ai => "ai",
-        }
-    }
-
-    const ALL: [Self; 15] = [
-        Self::Database,
-        Self::Hosting,
-        Self::Design,
-        Self::Auth,
-        Self::Monitoring,
-        Self::Ci,
-        Self::Email,
-        Self::Payments,
-        Self::Storage,
-        Self::Analytics,
-        Self::Search,
-        Self::Cache,
-        Self::Queue,
-        Self::Cms,
-        Self::Ai,
-    ];
-}
-
-/// As people say it: "hosted database".
-impl fmt::Display for Category {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Database => "hosted database",
-            Self::Hosting => "hosting",
-            Self::Design => "design tool",
-            Self::Auth => "sign-in",
-            Self::Monitoring => "monitoring",
-            Self::Ci => "continuous integration",
-            Self::Email => "e-mail sending",
-            Self::Payments => "payments",
-            Self::Storage => "file storage",
-            Self::Analytics => "analytics",
-            Self::Search => "search",
-            Self::Cache => "cache",
-            Self::Queue => "job queue",
-            Self::Cms => "content management",
-            Self::Ai => "AI models",
-        })
-    }
-}
-
-impl FromStr for Category {
-    type Err = UnknownCategory;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|category| category.id() == text).ok_or_else(|| UnknownCategory(text.to_owned()))
-    }
-}
+use super::{Analysis, Category, Evidence, Finding, ProjectKind, rules::rules, servers};
 
 /// A category that nothing in the project fills.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,18 +13,42 @@ pub struct Need {
     /// A sentence to the developer.
     pub reason: String,
     pub evidence: Vec<Evidence>,
+    /// Of a need of a database: the ids of those that the project has and nobody hosts, if it shows which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<String>,
 }
 
 /// Evidence shown with a need.
 const EVIDENCE_MAX: usize = 4;
 
+/// A database that is a file: beside a server it can grow into any other, on a phone or in a browser it stays where it is.
+pub const FILE_DATABASE: &str = "sqlite";
+
+/// Says what a project, or a part of it, lacks of one category; whether something fills it is asked afterwards.
+type Rule = fn(&Analysis) -> Option<Need>;
+
 /// Strongest first, then by category.
 pub fn missing(analysis: &Analysis) -> Vec<Need> {
-    let rules = [database, hosting, design, auth, monitoring, ci];
-    let mut needs: Vec<Need> =
-        rules.into_iter().filter_map(|rule| rule(analysis)).filter(|need| analysis.filling(need.category).next().is_none()).collect();
+    let of_the_whole: [Rule; 4] = [design, auth, monitoring, ci];
+    let of_a_server: [Rule; 2] = [database, hosting];
+    let servers = servers::servers(analysis);
+    let mut needs: Vec<Need> = of_the_whole
+        .into_iter()
+        .filter_map(|rule| unmet(analysis, rule))
+        .chain(of_a_server.into_iter().filter_map(|rule| strongest(&servers, rule)))
+        .collect();
     needs.sort_by(|a, b| b.strength.total_cmp(&a.strength).then(a.category.cmp(&b.category)));
     needs
+}
+
+fn unmet(analysis: &Analysis, rule: Rule) -> Option<Need> {
+    rule(analysis).filter(|need| analysis.filling(need.category).next().is_none())
+}
+
+/// What one of the servers lacks most; of equals the first one's.
+fn strongest(servers: &[Analysis], rule: Rule) -> Option<Need> {
+    let needs = servers.iter().filter_map(|server| unmet(server, rule));
+    needs.reduce(|best, other| if other.strength > best.strength { other } else { best })
 }
 
 fn need(category: Category, strength: f64, reason: String, evidence: Vec<Evidence>) -> Option<Need> {
@@ -132,7 +58,7 @@ fn need(category: Category, strength: f64, reason: String, evidence: Vec<Evidenc
             shown.push(place);
         }
     }
-    Some(Need { category, strength, reason, evidence: shown })
+    Some(Need { category, strength, reason, evidence: shown, engines: Vec::new() })
 }
 
 /// An ORM or a database that nobody hosts is a need; a server without either may be one.
@@ -140,41 +66,49 @@ fn database(analysis: &Analysis) -> Option<Need> {
     if !(analysis.kind.has_server() || analysis.kind == ProjectKind::MobileApp || analysis.kind == ProjectKind::SinglePageApp) {
         return None;
     }
-    let primary = primary_databases(analysis);
-    let mut evidence = evidence_of(analysis.data_access.iter().chain(primary.iter().copied()));
-    match (analysis.data_access.first(), primary.first()) {
-        (Some(access), Some(database)) => need(
-            Category::Database,
-            0.95,
-            format!("your project uses {} with {} and no hosted database", access.name, database.name),
-            evidence,
-        ),
-        (Some(access), None) => {
-            need(Category::Database, 0.9, format!("your project uses {} with no hosted database", access.name), evidence)
-        }
-        (None, Some(database)) => {
-            need(Category::Database, 0.9, format!("your project uses {} and nothing says where it is hosted", database.name), evidence)
-        }
-        (None, None) if analysis.kind.has_server() => {
-            evidence = evidence_of(analysis.frameworks.iter());
-            need(Category::Database, 0.45, format!("your {} stores nothing yet", noun(analysis)), evidence)
-        }
-        (None, None) => need(
-            Category::Database,
-            0.25,
-            format!("your {} has no place to store data", noun(analysis)),
-            evidence_of(analysis.frameworks.iter()),
-        ),
-    }
+    let (files, primary): (Vec<&Finding>, Vec<&Finding>) =
+        analysis.databases_of_record().partition(|database| database.id == FILE_DATABASE);
+    let need = match (analysis.data_access.first(), primary.is_empty()) {
+        (_, true) if !files.is_empty() => file_database(analysis, &files),
+        (None, true) => no_database(analysis),
+        (access, _) => unhosted_database(access, &primary),
+    };
+    let engines = if primary.is_empty() { files } else { primary };
+    need.map(|need| Need { engines: engines.into_iter().map(|engine| engine.id.clone()).collect(), ..need })
 }
 
-/// The databases of record, without caches and search engines.
-pub fn primary_databases(analysis: &Analysis) -> Vec<&Finding> {
-    analysis
-        .databases
-        .iter()
-        .filter(|database| super::rules::rules().technologies.get(&database.id).is_some_and(|technology| technology.primary))
-        .collect()
+fn unhosted_database(access: Option<&Finding>, primary: &[&Finding]) -> Option<Need> {
+    let names = joined_names(primary);
+    let (strength, reason) = match access {
+        Some(access) if primary.is_empty() => (0.9, format!("your project uses {} with no hosted database", access.name)),
+        Some(access) => (0.95, format!("your project uses {} with {names} and no hosted database", access.name)),
+        None => (0.9, format!("your project uses {names} and nothing says where it is hosted")),
+    };
+    need(Category::Database, strength, reason, evidence_of(access.into_iter().chain(primary.iter().copied())))
+}
+
+/// Weaker than any other database that nobody hosts: many a project needs no more than a file, ever.
+fn file_database(analysis: &Analysis, files: &[&Finding]) -> Option<Need> {
+    let reason = format!("your project keeps its data in {}, a file that only one machine has", joined_names(files));
+    analysis.kind.has_server().then(|| need(Category::Database, 0.45, reason, evidence_of(files.iter().copied())))?
+}
+
+/// Nothing shows a database: told by the frameworks alone.
+fn no_database(analysis: &Analysis) -> Option<Need> {
+    let stores = |framework: &&Finding| rules().technologies.get(&framework.id).is_some_and(|technology| technology.stores);
+    let (strength, reason) = if let Some(framework) = analysis.frameworks.iter().find(stores) {
+        (0.6, format!("{} keeps its data in a database and nothing says where that is hosted", framework.name))
+    } else if analysis.kind.has_server() {
+        (0.45, format!("your {} stores nothing yet", noun(analysis)))
+    } else {
+        (0.25, format!("your {} has no place to store data", noun(analysis)))
+    };
+    need(Category::Database, strength, reason, evidence_of(analysis.frameworks.iter()))
+}
+
+/// "MySQL and PostgreSQL".
+fn joined_names(findings: &[&Finding]) -> String {
+    findings.iter().map(|finding| finding.name.as_str()).collect::<Vec<_>>().join(" and ")
 }
 
 fn hosting(analysis: &Analysis) -> Option<Need> {
@@ -222,7 +156,12 @@ fn auth(analysis: &Analysis) -> Option<Need> {
         return None;
     }
     let strength = if has_users && !analysis.data_access.is_empty() { 0.5 } else { 0.35 };
-    need(Category::Auth, strength, format!("your {} has no sign-in", noun(analysis)), evidence_of(analysis.frameworks.iter()))
+    need(
+        Category::Auth,
+        strength,
+        format!("your {} has no sign-in that we know of", noun(analysis)),
+        evidence_of(analysis.frameworks.iter()),
+    )
 }
 
 fn monitoring(analysis: &Analysis) -> Option<Need> {
@@ -241,10 +180,8 @@ fn ci(analysis: &Analysis) -> Option<Need> {
 fn noun(analysis: &Analysis) -> String {
     let described = analysis.kind.describe();
     let plain = described.strip_prefix("a ").or_else(|| described.strip_prefix("an ")).unwrap_or(described);
-    let server = analysis
-        .frameworks
-        .iter()
-        .find(|framework| super::rules::rules().technologies.get(&framework.id).is_some_and(|technology| technology.server));
+    let server =
+        analysis.frameworks.iter().find(|framework| rules().technologies.get(&framework.id).is_some_and(|technology| technology.server));
     match (server, analysis.kind) {
         (Some(framework), ProjectKind::FullStackApp) => format!("{} app", framework.name),
         (Some(framework), ProjectKind::ApiService) => format!("{} service", framework.name),

@@ -78,9 +78,17 @@ pub struct Technology {
     #[serde(default)]
     pub generator: bool,
     #[serde(default)]
+    pub documentation: bool,
+    #[serde(default)]
     pub build: bool,
     #[serde(default)]
+    pub deploys: bool,
+    #[serde(default)]
+    pub files_only: bool,
+    #[serde(default)]
     pub primary: bool,
+    #[serde(default)]
+    pub stores: bool,
     #[serde(default)]
     pub component_library: bool,
     #[serde(default)]
@@ -165,6 +173,10 @@ pub struct SurroundingsFile {
     pub schemes: Names,
     pub hosts: Names,
     pub providers: Names,
+    pub commands: Names,
+    pub resources: Names,
+    pub bindings: Names,
+    pub firebase: Names,
 }
 
 #[derive(Debug, Deserialize)]
@@ -191,6 +203,14 @@ pub struct Rules {
 impl Rules {
     pub fn packages(&self, ecosystem: Ecosystem) -> &Names {
         &self.packages[&ecosystem]
+    }
+
+    /// The technologies that a package reveals. Deno takes packages of npm too, as `npm:express`.
+    pub fn package<'r>(&'r self, ecosystem: Ecosystem, name: &str) -> impl Iterator<Item = &'r str> + use<'r> {
+        match name.strip_prefix("npm:") {
+            Some(name) if ecosystem == Ecosystem::Deno => self.packages(Ecosystem::Npm).find(name),
+            _ => self.packages(ecosystem).find(name),
+        }
     }
 }
 
@@ -248,11 +268,12 @@ fn invert(lists: BTreeMap<String, Vec<String>>) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    #[test]
-    fn every_rule_names_a_technology_that_exists() {
-        let rules = rules();
+    /// What the rules and their companions name.
+    fn named(rules: &Rules) -> impl Iterator<Item = &str> {
         let around = &rules.surroundings;
         let names = rules.packages.values().chain([
             &around.files,
@@ -262,11 +283,33 @@ mod tests {
             &around.schemes,
             &around.hosts,
             &around.providers,
+            &around.commands,
+            &around.resources,
+            &around.bindings,
+            &around.firebase,
         ]);
         let means = rules.technologies.values().flat_map(|technology| technology.means.iter().map(String::as_str));
-        for id in names.flat_map(Names::values).chain(means) {
-            assert!(rules.technologies.contains_key(id), "no technology `{id}`");
+        names.flat_map(Names::values).chain(means)
+    }
+
+    #[test]
+    fn every_rule_names_a_technology_that_exists() {
+        for id in named(rules()) {
+            assert!(rules().technologies.contains_key(id), "no technology `{id}`");
         }
+    }
+
+    #[test]
+    fn every_technology_is_revealed_by_some_rule() {
+        // The job `pages` of a pipeline has no rule of its own.
+        let named: BTreeSet<&str> = named(rules()).chain(["gitlab-pages"]).collect();
+        let unknown: Vec<&String> = rules().technologies.keys().filter(|id| !named.contains(id.as_str())).collect();
+        assert!(unknown.is_empty(), "nothing reveals {unknown:?}");
+    }
+
+    #[test]
+    fn actions_are_written_as_they_are_looked_up() {
+        assert!(rules().surroundings.actions.keys().all(|key| !key.bytes().any(|byte| byte.is_ascii_uppercase())));
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn logarithmic(amount: u64, full: u64, of: u8) -> u8 {
 /// Size 35, dependencies 25, services and databases 20, components 10, languages 10.
 pub fn complexity(tree: &Tree<'_>, manifests: &[Manifest], analysis: &Analysis) -> Score {
     let shares = language::shares(tree);
-    let bytes: u64 = shares.iter().map(|share| share.bytes).sum();
+    let bytes = language::sum(shares.iter().map(|share| share.bytes));
     let files: u64 = shares.iter().map(|share| u64::from(share.files)).sum();
     let dependencies: u64 = manifests.iter().map(|manifest| manifest.dependencies.len() as u64).sum();
     let services = (analysis.services.len() + analysis.databases.len()) as u64;

@@ -1,6 +1,12 @@
 //! Whole projects, as they look in real repositories, and the mistakes that other detectors are known for.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod bounds;
+mod hosts;
+mod kinds;
+mod needs;
+mod services;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -325,6 +331,13 @@ fn any_file() -> impl Strategy<Value = SourceFile> {
         "a.csproj",
         "config/database.yml",
         "next.config.js",
+        "wrangler.toml",
+        "firebase.json",
+        "config/deploy.yml",
+        "infra/main.tf",
+        "k8s/api.yaml",
+        "cmd/api/api.go",
+        "deno.json",
     ]);
     let content = prop_oneof![
         ".{0,60}",

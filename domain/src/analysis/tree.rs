@@ -34,7 +34,8 @@ const SKIPPED: [&str; 27] = [
 ];
 
 /// Folders whose manifests and code are not what the project runs.
-const AUXILIARY: [&str; 27] = [
+const AUXILIARY: [&str; 29] = [
+    ".devcontainer",
     "test",
     "tests",
     "__tests__",
@@ -60,6 +61,7 @@ const AUXILIARY: [&str; 27] = [
     "end2end",
     "cypress",
     "playground",
+    "playgrounds",
     "templates-test",
     "__mocks__",
 ];
@@ -147,6 +149,12 @@ pub fn is_vendored(path: &str) -> bool {
 
 pub fn is_auxiliary(path: &str) -> bool {
     folders(path).any(|name| AUXILIARY.contains(&name)) || is_template(path)
+}
+
+/// Lies in a folder for documentation, and in none for tests or examples.
+pub fn is_documentation(path: &str) -> bool {
+    let mut names = folders(path).filter(|name| AUXILIARY.contains(name)).peekable();
+    names.peek().is_some() && names.all(|name| matches!(name, "docs" | "doc"))
 }
 
 /// A manifest that a generator copies into new projects; pages may be called templates too and are the project's own.

@@ -1,5 +1,7 @@
 //! What the dashboard shows: figures of a period beside those of the period before.
 
+use std::ops::AddAssign;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -15,27 +17,34 @@ mod range;
 pub use range::{Bucket, InvalidRange, MAX_CUSTOM_DAYS, Period, Range, hour_of, midnight};
 
 /// Everything on the dashboard, read at one moment. Money is never added up over currencies: figures are in the main
-/// `currency`, the others stand beside it.
+/// `currency`, the others stand beside it. A conversion and all that comes of it belong to the time at which it happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metrics {
     pub as_of: DateTime<Utc>,
     pub range: Range,
     pub period: Period,
-    /// The currency with the most conversions in the range.
+    /// The currency in which the most hours of the range earned something.
     pub currency: Currency,
-    pub commission_today: Money,
-    /// This month so far, beside the same part of the month before.
+    /// One amount per currency. The first is the main one of this month and the month before, whatever the range.
+    pub commission_today: Vec<Money>,
+    /// This month so far, beside the same part of the month before, in the first currency of `commission_today`.
     pub commission_this_month: Compared<Money>,
+    /// Commissions of this month in the other currencies.
+    pub other_commissions_this_month: Vec<Money>,
     pub commission: Compared<Money>,
-    /// Rated, but still in its hold period; one amount per currency, the main one first.
+    /// Rated, but still in its hold period; one amount per currency, the main one first, as in the two that follow.
     pub held: Vec<Money>,
+    /// Approved and not paid yet.
+    pub approved: Vec<Money>,
+    pub paid: Vec<Money>,
     /// Commissions of the range in the currencies beside the main one.
     pub other_commissions: Vec<Money>,
     pub counts: Compared<Counts>,
-    /// Commission per conversion of the main currency; absent without conversions.
+    /// Commission per conversion that was rated in the main currency; absent without such conversions.
     pub average_commission: Compared<Option<Money>>,
-    /// Earnings per click; absent without clicks.
+    /// Commission per click on offers that pay in the main currency; absent without such clicks.
     pub earnings_per_click: Compared<Option<Money>>,
+    pub new_developers: Compared<i64>,
     pub new_sites: Compared<i64>,
     pub top_partners: Vec<PartnerFigures>,
     pub recent_conversions: Vec<RecentConversion>,
@@ -57,6 +66,13 @@ impl<T> Compared<T> {
     }
 }
 
+impl<T> Compared<Option<T>> {
+    /// Both figures; `None` if one is absent, since that is nothing to compare with.
+    pub fn both(self) -> Option<Compared<T>> {
+        Some(Compared { now: self.now?, before: self.before? })
+    }
+}
+
 /// What was counted in a period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -69,6 +85,17 @@ pub struct Counts {
     pub conversions_unattributed: i64,
     /// Verified successes.
     pub successes: i64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.impressions += other.impressions;
+        self.clicks += other.clicks;
+        self.clicks_uncounted += other.clicks_uncounted;
+        self.conversions += other.conversions;
+        self.conversions_unattributed += other.conversions_unattributed;
+        self.successes += other.successes;
+    }
 }
 
 impl Counts {
@@ -105,9 +132,28 @@ impl Ratio {
     }
 }
 
-/// `None` when there was nothing before to compare with.
-pub fn growth(now: i64, before: i64) -> Option<Ratio> {
-    (before > 0).then(|| Ratio { part: now - before, whole: before })
+/// How a figure stands to that of the period before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    Same,
+    /// There was nothing before.
+    New,
+    /// By this share of what was before.
+    By(Ratio),
+    /// More than before, which was below zero: no share of that means anything.
+    Up,
+    /// Less than before, which was zero or below.
+    Down,
+}
+
+pub fn growth(now: i64, before: i64) -> Growth {
+    match before {
+        _ if now == before => Growth::Same,
+        1.. => Growth::By(Ratio { part: now - before, whole: before }),
+        0 if now > 0 => Growth::New,
+        _ if now > before => Growth::Up,
+        _ => Growth::Down,
+    }
 }
 
 /// An amount shared out over a count, rounded half-even; `None` over nothing.
@@ -123,8 +169,8 @@ pub struct PartnerFigures {
     pub partner_id: PartnerId,
     pub display_name: String,
     pub counts: Counts,
-    /// In the main currency.
-    pub commission: Money,
+    /// One amount per currency, the main one first; empty if nothing was earned.
+    pub commissions: Vec<Money>,
 }
 
 /// A conversion with its click and its commission, as far as they are known.
@@ -154,7 +200,6 @@ pub struct Point {
     pub clicks: i64,
     pub conversions: i64,
     /// In the main currency.
-    pub value_minor: i64,
     pub commission_minor: i64,
 }
 
@@ -180,10 +225,18 @@ mod tests {
     }
 
     #[test]
-    fn growth_needs_something_to_grow_from() {
-        assert_eq!(growth(5, 0), None);
-        assert_eq!(growth(15, 10).and_then(Ratio::basis_points), Some(5000));
-        assert_eq!(growth(-5, 10).and_then(Ratio::basis_points), Some(-15_000));
+    fn growth_is_a_share_only_of_something() {
+        assert_eq!(growth(15, 10), Growth::By(Ratio { part: 5, whole: 10 }));
+        assert_eq!(growth(-5, 10), Growth::By(Ratio { part: -15, whole: 10 }));
+        assert_eq!([growth(5, 0), growth(-5, 0), growth(0, 0)], [Growth::New, Growth::Down, Growth::Same]);
+        assert_eq!([growth(1000, -5000), growth(-6000, -5000), growth(0, -1)], [Growth::Up, Growth::Down, Growth::Up]);
+    }
+
+    #[test]
+    fn what_is_absent_is_compared_with_nothing() {
+        assert_eq!(Compared { now: None, before: Some(3) }.both(), None);
+        assert_eq!(Compared { now: Some(4), before: None }.both(), None);
+        assert_eq!(Compared { now: Some(4), before: Some(3) }.both(), Some(Compared { now: 4, before: 3 }));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{collections::HashSet, ops::RangeInclusive};
 use rust_decimal::Decimal;
 
 use super::{Partner, Priors, SuccessMetric, WebhookEvent};
+use crate::analysis::{Category, database_of_record};
 
 /// A value out of its bounds: the key, such as `success_metrics[0].id`, and what was expected.
 type Invalid = (String, String);
@@ -24,6 +25,7 @@ fn check(partner: &Partner) -> Result<(), Invalid> {
     check_text("display_name", &partner.display_name, 1..=80)?;
     check_text("description", &partner.description, 1..=2000)?;
     check_slug("category", &partner.category, "-")?;
+    check_engines(&partner.category, &partner.engines)?;
     check_https("homepage_url", &partner.homepage_url)?;
     check_https("api_base_url", &partner.api_base_url)?;
     if !(1..=3).contains(&partner.tier) {
@@ -37,6 +39,24 @@ fn check(partner: &Partner) -> Result<(), Invalid> {
     }
     check_metrics(&partner.success_metrics)?;
     check_webhooks(&partner.webhook_events)
+}
+
+fn check_engines(category: &str, engines: &[String]) -> Result<(), Invalid> {
+    if !engines.is_empty() && category != Category::Database.id() {
+        return invalid("engines", format!("only a partner of category `{}` has them", Category::Database.id()));
+    }
+    check_count("engines", engines.len())?;
+    let mut seen = HashSet::new();
+    for (index, engine) in engines.iter().enumerate() {
+        let key = format!("engines[{index}]");
+        if database_of_record(engine).is_none() {
+            return invalid(key, format!("`{engine}` is no database that an analysis knows, such as `postgresql`, `mysql` or `mongodb`"));
+        }
+        if !seen.insert(engine) {
+            return invalid(key, format!("`{engine}` is there twice"));
+        }
+    }
+    Ok(())
 }
 
 fn check_priors(priors: &Priors) -> Result<(), Invalid> {

@@ -14,6 +14,8 @@ pub struct PartnerFile {
     pub display_name: String,
     pub description: String,
     pub category: String,
+    #[serde(default)]
+    pub engines: Vec<String>,
     pub homepage_url: String,
     pub api_base_url: String,
     pub auth_type: AuthType,
@@ -82,6 +84,7 @@ impl PartnerFile {
             display_name: self.display_name.clone(),
             description: self.description.clone(),
             category: self.category.clone(),
+            engines: self.engines.clone(),
             homepage_url: self.homepage_url.clone(),
             api_base_url: self.api_base_url.clone(),
             auth_type: self.auth_type,
@@ -202,6 +205,8 @@ authentication = "standard_webhooks"
     fn the_error_reads_as_file_key_reason() {
         let error = PartnerFile::parse("acme.toml", &GOOD.replacen("tier = 1", "tier = 4", 1)).unwrap_err();
         assert_eq!(error.to_string(), "acme.toml: tier: `4` must be 1, 2 or 3");
+        let error = PartnerFile::parse("acme.toml", &GOOD.replacen("tier = 1", "tier = 1\nengines = [\"oracel\"]", 1)).unwrap_err();
+        assert!(error.to_string().starts_with("acme.toml: engines[0]: `oracel` is no database that an analysis knows"), "{error}");
     }
 
     #[test]
@@ -251,6 +256,10 @@ authentication = "standard_webhooks"
             ("https://acme.example\"", "http://acme.example\"", "homepage_url"),
             ("https://api.acme.example/v1", "https://user:pass@acme.example", "api_base_url"),
             ("https://api.acme.example/v1", "https:api", "api_base_url"),
+            ("category = \"database\"", "category = \"hosting\"\nengines = [\"postgresql\"]", "engines"),
+            ("tier = 1", "tier = 1\nengines = [\"postgresql\", \"postgres\"]", "engines[1]"),
+            ("tier = 1", "tier = 1\nengines = [\"redis\"]", "engines[0]"),
+            ("tier = 1", "tier = 1\nengines = [\"mysql\", \"mysql\"]", "engines[1]"),
             ("tier = 1", "tier = 0", "tier"),
             ("\"0.20\"", "\"1.01\"", "terms.commission_rate"),
             ("\"0.20\"", "\"-0.1\"", "terms.commission_rate"),

@@ -151,6 +151,9 @@ pub struct Partner {
     pub description: String,
     /// What need the partner fills: `database`, `hosting`, `design`, ...
     pub category: String,
+    /// Which databases a partner of category `database` hosts, by the ids of the analysis: `postgresql`. Empty: not said.
+    #[serde(default)]
+    pub engines: Vec<String>,
     pub homepage_url: String,
     pub api_base_url: String,
     pub auth_type: AuthType,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reason, Settings, words};
+use super::{Reason, Settings, engines, words};
 use crate::{
     analysis::{Analysis, Category, Evidence, Finding},
     partner::Partner,
@@ -28,19 +28,34 @@ pub fn judge(analysis: &Analysis, partner: &Partner, settings: &Settings) -> Jud
     if let Some(own) = analysis.in_use().find(|finding| is_same(finding, partner)) {
         return unfit(0.02, format!("your project already uses {}", own.name), own.evidence.clone());
     }
-    if let Some(other) = analysis.filling(category).next() {
-        return unfit(0.05, format!("your project already uses {} as its {category}", other.name), other.evidence.clone());
-    }
+    // The need comes first: what one server of the project has, another may lack.
     let Some(need) = analysis.needs.iter().find(|need| need.category == category) else {
-        return unfit(0.1, format!("{} does not call for a {category}", analysis.kind.describe()), Vec::new());
+        return without_need(analysis, category);
     };
+    let foreign = if category == Category::Database { engines::foreign(analysis, partner) } else { Vec::new() };
+    if let Some(database) = foreign.first() {
+        let text = format!("your project uses {}, and {} hosts {}", database.name, partner.name, engines::hosted_names(partner));
+        return unfit(0.05, text, database.evidence.clone());
+    }
     let mut reasons = vec![Reason { text: need.reason.clone(), evidence: need.evidence.clone() }];
     let value = need.strength * analysis.confidence.mul_add(0.5, 0.5);
     reasons.extend(support(analysis, category));
     if value < settings.fit_min {
-        return Judged { fit: Fit { value }, reasons, down_ranked: Some(format!("your project shows little need of a {category}")) };
+        return Judged {
+            fit: Fit { value },
+            reasons,
+            down_ranked: Some(format!("your project shows little need of {}", category.with_article())),
+        };
     }
     Judged { fit: Fit { value }, reasons, down_ranked: None }
+}
+
+/// Something fills it, or such a project has no use for it.
+fn without_need(analysis: &Analysis, category: Category) -> Judged {
+    match analysis.filling(category).next() {
+        Some(other) => unfit(0.05, format!("your project already uses {} as its {category}", other.name), other.evidence.clone()),
+        None => unfit(0.1, format!("{} does not call for {}", analysis.kind.describe(), category.with_article()), Vec::new()),
+    }
 }
 
 fn unfit(value: f64, text: String, evidence: Vec<Evidence>) -> Judged {

@@ -5,7 +5,9 @@
 //! floats; money is computed with exact decimals and rounded half-even once.
 
 mod beta;
+mod engines;
 mod fit;
+mod visitor;
 mod words;
 
 use std::collections::BTreeMap;
@@ -23,9 +25,10 @@ use crate::{
 
 pub use beta::interval;
 pub use fit::Fit;
+pub use visitor::{VisitorOffer, VisitorReason, masked_command};
 
 /// Names the rules here, so that a logged recommendation can be told from those of a later model.
-pub const MODEL_VERSION: &str = "prior-1";
+pub const MODEL_VERSION: &str = "prior-2";
 
 /// What is known of a partner from its own traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +37,7 @@ pub struct PartnerHistory {
     pub clicks: u64,
     /// Attributed conversions.
     pub conversions: u64,
-    /// Base commission of all conversions together, in minor units of the partner's payout currency.
+    /// What they earned together, net of refunds and with what successes added, in minor units of the partner's payout currency.
     pub commission_minor: i64,
 }
 
@@ -121,64 +124,6 @@ pub struct LinkedOffer {
     pub link: String,
 }
 
-/// What a site's visitors get to see: no probabilities, no revenue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VisitorRecommendations {
-    pub recommendation_id: RecommendationId,
-    pub offers: Vec<VisitorOffer>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub layout: Option<WidgetLayout>,
-    pub keeps_visitor: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VisitorOffer {
-    pub partner_id: PartnerId,
-    pub partner_name: String,
-    pub category: String,
-    pub positioning: String,
-    pub cta_text: String,
-    pub url: String,
-    pub reasons: Vec<VisitorReason>,
-    pub urgency: Urgency,
-    pub down_ranked: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VisitorReason {
-    pub text: String,
-    /// `package.json dependencies.next`, `Dockerfile:3`.
-    pub evidence: Vec<String>,
-}
-
-impl Recommendations {
-    pub fn for_visitors(&self) -> VisitorRecommendations {
-        let reason = |reason: &Reason| VisitorReason {
-            text: reason.text.clone(),
-            evidence: reason.evidence.iter().map(ToString::to_string).collect(),
-        };
-        let offers = self.offers.iter().map(|LinkedOffer { offer, link }| VisitorOffer {
-            partner_id: offer.partner_id.clone(),
-            partner_name: offer.display_name.clone(),
-            category: offer.category.clone(),
-            positioning: offer.positioning.clone(),
-            cta_text: offer.cta_text.clone(),
-            url: link.clone(),
-            reasons: offer.reasons.iter().map(reason).collect(),
-            urgency: offer.urgency,
-            down_ranked: offer.down_ranked.clone(),
-        });
-        VisitorRecommendations {
-            recommendation_id: self.recommendation_id,
-            offers: offers.collect(),
-            layout: self.layout,
-            keeps_visitor: self.keeps_visitor,
-        }
-    }
-}
-
 /// The mean of a belief, and the interval that holds 95 % of it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probability {
@@ -197,29 +142,32 @@ pub enum Urgency {
 
 /// Ranks the active partners for a project, best first. The same arguments give the same offers, whatever the partners' order.
 pub fn rank(analysis: &Analysis, partners: &[(Partner, TermsValues)], history: &History, settings: &Settings) -> Vec<Offer> {
-    let mut offers: Vec<Offer> = partners
+    let valued: Vec<(Offer, Decimal)> = partners
         .iter()
         .filter(|(partner, _)| partner.active)
         .map(|(partner, terms)| offer(analysis, partner, terms, history.get(&partner.partner_id).copied().unwrap_or_default(), settings))
         .collect();
-    let best = best_by_currency(&offers);
-    for offer in &mut offers {
-        offer.score = score(offer, best[&offer.currency], settings);
-    }
+    let best = best_by_currency(&valued);
+    let scored = |(offer, revenue): (Offer, Decimal)| Offer { score: score(&offer, revenue, best[&offer.currency], settings), ..offer };
+    let mut offers: Vec<Offer> = valued.into_iter().map(scored).collect();
     offers.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.partner_id.cmp(&b.partner_id)));
     offers
 }
 
-fn offer(analysis: &Analysis, partner: &Partner, terms: &TermsValues, history: PartnerHistory, settings: &Settings) -> Offer {
+/// An offer without its score, and the expected revenue that it is ranked by.
+fn offer(analysis: &Analysis, partner: &Partner, terms: &TermsValues, history: PartnerHistory, settings: &Settings) -> (Offer, Decimal) {
     let judged = fit::judge(analysis, partner, settings);
     let chance = chance(partner, history);
-    Offer {
+    let revenue = expected_revenue(partner, terms, history, chance, settings);
+    // What does not fit in 64 bits is a slip of a form and counts for nothing.
+    let (revenue, revenue_minor) = round_minor(revenue).map_or((Decimal::ZERO, 0), |minor| (revenue, minor));
+    let offer = Offer {
         partner_id: partner.partner_id.clone(),
         display_name: partner.display_name.clone(),
         category: partner.category.clone(),
         score: 0.0,
         conversion_probability: chance.probability(),
-        expected_revenue_minor: expected_revenue_minor(partner, terms, history, chance, settings),
+        expected_revenue_minor: revenue_minor,
         currency: terms.payout_currency,
         positioning: words::positioning(analysis, partner),
         cta_text: words::cta(partner),
@@ -228,7 +176,8 @@ fn offer(analysis: &Analysis, partner: &Partner, terms: &TermsValues, history: P
         reasons: judged.reasons,
         fit: judged.fit,
         down_ranked: judged.down_ranked,
-    }
+    };
+    (offer, revenue)
 }
 
 /// A strong need is urgent when the project is about to run.
@@ -274,44 +223,47 @@ impl Chance {
     }
 }
 
-/// P(conversion) × average commission × expected multiplier, exact until the last rounding; 0 if it does not fit in 64 bits.
-fn expected_revenue_minor(partner: &Partner, terms: &TermsValues, history: PartnerHistory, chance: Chance, settings: &Settings) -> i64 {
+/// P(conversion) × average commission in minor units, not rounded: where a click earns a cent or two, the fractions decide. The belief in
+/// the average has the multiplier that successes are expected to bring; what was really earned has its own already. 0 if it is beyond all
+/// bounds.
+fn expected_revenue(partner: &Partner, terms: &TermsValues, history: PartnerHistory, chance: Chance, settings: &Settings) -> Decimal {
     let minor_per_major = Decimal::from(10_i64.pow(terms.payout_currency.exponent()));
     let weight = settings.value_weight.max(Decimal::new(1, 2));
     let exact = || {
-        let believed = partner.priors.average_value.checked_mul(terms.commission_rate)?.checked_mul(minor_per_major)?;
+        let multiplier = partner.priors.success_multiplier.min(terms.multiplier_cap);
+        let base = partner.priors.average_value.checked_mul(terms.commission_rate)?.checked_mul(minor_per_major)?;
+        let believed = base.checked_mul(multiplier)?;
         let sum = believed.checked_mul(weight)?.checked_add(Decimal::from(history.commission_minor))?;
         let average = sum.checked_div(weight.checked_add(Decimal::from(history.conversions))?)?;
-        let multiplier = partner.priors.success_multiplier.min(terms.multiplier_cap);
-        round_minor(average.checked_mul(chance.mean())?.checked_mul(multiplier)?)
+        average.checked_mul(chance.mean())
     };
-    exact().unwrap_or(0)
+    exact().unwrap_or_default()
 }
 
 /// Amounts of different currencies are never compared: each is measured by the best of its own.
-fn best_by_currency(offers: &[Offer]) -> BTreeMap<Currency, i64> {
+fn best_by_currency(valued: &[(Offer, Decimal)]) -> BTreeMap<Currency, Decimal> {
     let mut best = BTreeMap::new();
-    for offer in offers {
+    for (offer, revenue) in valued {
         let fits = offer.down_ranked.is_none();
-        let entry = best.entry(offer.currency).or_insert(0);
-        *entry = (*entry).max(if fits { offer.expected_revenue_minor } else { 0 });
+        let entry = best.entry(offer.currency).or_insert(Decimal::ZERO);
+        *entry = (*entry).max(if fits { *revenue } else { Decimal::ZERO });
     }
     best
 }
 
 /// The upper half for those that fit, the lower for those that do not, which are ordered by their fit alone.
-fn score(offer: &Offer, best_minor: i64, settings: &Settings) -> f64 {
+fn score(offer: &Offer, revenue: Decimal, best: Decimal, settings: &Settings) -> f64 {
     if offer.down_ranked.is_some() {
         return 0.49 * offer.fit.value;
     }
     let weight = settings.revenue_weight.clamp(0.0, 1.0);
-    let revenue = if best_minor > 0 { ratio(offer.expected_revenue_minor.max(0), best_minor) } else { 0.0 };
+    let revenue = if best > Decimal::ZERO { ratio(revenue.max(Decimal::ZERO), best) } else { 0.0 };
     0.5 + 0.5 * (weight * revenue + (1.0 - weight) * offer.fit.value)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rank needs three digits, and no money comes out of it")]
-fn ratio(part: i64, whole: i64) -> f64 {
-    part as f64 / whole as f64
+/// A rank needs three digits, and no money comes out of it.
+fn ratio(part: Decimal, whole: Decimal) -> f64 {
+    part.checked_div(whole).and_then(|ratio| ratio.to_f64()).unwrap_or(0.0)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ fn partner(id: &str, category: &str, average_value: i64, rate_percent: i64) -> (
         name,
         description: "Does things. And more.".into(),
         category: category.into(),
+        engines: Vec::new(),
         homepage_url: format!("https://{id}.example"),
         api_base_url: format!("https://api.{id}.example"),
         auth_type: AuthType::ApiKey,
@@ -50,6 +51,13 @@ fn partner(id: &str, category: &str, average_value: i64, rate_percent: i64) -> (
 
 fn three() -> Vec<(Partner, TermsValues)> {
     vec![partner("supabase", "database", 25, 20), partner("railway", "hosting", 20, 15), partner("figma", "design", 15, 10)]
+}
+
+/// The three, of whom the one for databases hosts PostgreSQL alone.
+fn three_with_engines() -> Vec<(Partner, TermsValues)> {
+    let mut partners = three();
+    partners[0].0.engines = vec!["postgresql".into()];
+    partners
 }
 
 fn analysis_of(files: &[(&str, &str)]) -> Analysis {
@@ -102,6 +110,59 @@ fn a_partner_that_is_in_use_already_says_so() {
     assert_eq!((last.partner_id.as_str(), last.down_ranked.as_deref()), ("supabase", Some("your project already uses Supabase")));
 }
 
+/// Supabase's offer for a project of these files.
+fn supabase_for(files: &[(&str, &str)]) -> Offer {
+    let offers = rank(&analysis_of(files), &three_with_engines(), &History::new(), &Settings::default());
+    offers.into_iter().find(|offer| offer.partner_id.as_str() == "supabase").unwrap()
+}
+
+#[test]
+fn a_database_of_another_engine_is_not_served_by_the_partner() {
+    let mongoose =
+        r#"{ "private": true, "scripts": {"start": "node ."}, "dependencies": {"express": "5", "mongoose": "8", "react": "19"} }"#;
+    let offer = supabase_for(&[("package.json", mongoose), ("index.js", "require('express')")]);
+    assert_eq!(offer.down_ranked.as_deref(), Some("your project uses MongoDB, and Supabase hosts PostgreSQL"));
+    assert_eq!(offer.positioning, "Supabase gives your Express app a hosted database.");
+    assert_eq!((offer.urgency, offer.reasons[0].evidence[0].to_string().as_str()), (Urgency::Low, "package.json dependencies.mongoose"));
+
+    let prisma = r#"{ "private": true, "dependencies": {"next": "15", "@prisma/client": "6"} }"#;
+    let schema = |provider: &str| format!("datasource db {{\n provider = \"{provider}\"\n}}\n");
+    let with = |provider: &str| supabase_for(&[("package.json", prisma), ("prisma/schema.prisma", &schema(provider))]).down_ranked;
+    assert_eq!(with("mysql").as_deref(), Some("your project uses MySQL, and Supabase hosts PostgreSQL"));
+    assert_eq!(with("sqlserver").as_deref(), Some("your project uses SQL Server, and Supabase hosts PostgreSQL"));
+    assert_eq!(with("postgresql"), None);
+}
+
+#[test]
+fn a_partner_that_does_not_say_what_it_hosts_is_offered_for_any_database() {
+    let analysis = nextjs(&[("prisma/schema.prisma", "datasource db { provider = \"mysql\" }")]);
+    assert!(rank(&analysis, &three(), &History::new(), &Settings::default()).iter().all(|offer| offer.down_ranked.is_none()));
+}
+
+#[test]
+fn a_file_of_data_beside_a_server_is_a_weak_reason_and_no_promise() {
+    let manifest = r#"{ "private": true, "dependencies": {"express": "5", "better-sqlite3": "11", "knex": "3"} }"#;
+    let offer = supabase_for(&[("package.json", manifest), ("server.js", "require('express')")]);
+    assert_eq!(offer.reasons[0].text, "your project keeps its data in SQLite, a file that only one machine has");
+    assert_eq!((offer.down_ranked, offer.urgency), (None, Urgency::Low));
+    assert_eq!(offer.positioning, "Supabase gives your Express app a hosted database.");
+}
+
+#[test]
+fn the_database_on_a_phone_needs_no_host() {
+    let offer = supabase_for(&[(
+        "pubspec.yaml",
+        "name: app\npublish_to: 'none'\ndependencies:\n  flutter:\n    sdk: flutter\n  sqflite: ^2.0.0\n",
+    )]);
+    assert_eq!(offer.down_ranked.as_deref(), Some("a mobile app does not call for a hosted database"));
+}
+
+#[test]
+fn wordpress_keeps_its_data_in_mysql() {
+    let offer = supabase_for(&[("wp-config.php", "<?php define('DB_NAME', 'x');"), ("index.php", "<?php require 'wp-blog-header.php';")]);
+    assert_eq!(offer.down_ranked.as_deref(), Some("your project uses MySQL, and Supabase hosts PostgreSQL"));
+}
+
 #[test]
 fn a_library_is_offered_nothing_as_fit() {
     let analysis = analysis_of(&[("Cargo.toml", "[package]\nname='x'\n[lib]\n"), ("src/lib.rs", "pub fn f() {}")]);
@@ -115,12 +176,22 @@ fn expected_revenue_is_exact_and_rounded_once() {
     // 5 % × (25.00 × 20 %) × 1.2 = 0.30
     let offers = rank(&nextjs(&[]), &three(), &History::new(), &Settings::default());
     assert_eq!((offers[0].expected_revenue_minor, offers[0].currency), (30, Currency::USD));
-    // 100 imagined and 100 real clicks with 15 conversions: 20 / 200; average (10 × 500 + 15 × 1000) / 25 = 800; × 1.2 = 96
+    // 100 imagined and 100 real clicks with 15 conversions: 20 / 200; average (10 × 500 × 1.2 + 15 × 1000) / 25 = 840
     let history = History::from([("supabase".parse().unwrap(), PartnerHistory { clicks: 100, conversions: 15, commission_minor: 15_000 })]);
     let offers = rank(&nextjs(&[]), &three(), &history, &Settings::default());
-    assert_eq!(offers[0].expected_revenue_minor, 96);
+    assert_eq!(offers[0].expected_revenue_minor, 84);
     let probability = offers[0].conversion_probability;
     assert!((probability.mean - 0.1).abs() < 1e-12 && probability.low < 0.1 && probability.high > 0.1);
+}
+
+#[test]
+fn fractions_of_a_cent_are_ranked_by_what_they_are() {
+    // 5 % × (value × 1 %) × 1.2: 1.44 and 1.56 cents, shown as 1 and 2.
+    let partners = [partner("one", "database", 24, 1), partner("two", "database", 26, 1)];
+    let offers = rank(&nextjs(&[]), &partners, &History::new(), &Settings::default());
+    assert_eq!(offers.iter().map(|offer| offer.expected_revenue_minor).collect::<Vec<_>>(), [2, 1]);
+    let apart = offers[0].score - offers[1].score;
+    assert!((apart - 0.5 * 0.7 * (1.0 - 24.0 / 26.0)).abs() < 1e-9, "{apart}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The sentences of an offer: short and plain, and nothing that the project does not show.
 
+use super::engines;
 use crate::{
     analysis::{Analysis, Category, Finding},
     partner::Partner,
@@ -11,8 +12,10 @@ pub fn positioning(analysis: &Analysis, partner: &Partner) -> String {
     let name = &partner.name;
     match partner.category.parse::<Category>() {
         Ok(Category::Database) => match analysis.data_access.first() {
-            Some(access) => format!("{name} hosts the database behind your {} code.", access.name),
-            None => format!("{name} gives your {app} a hosted database."),
+            Some(access) if engines::can_take_over(analysis, partner) => {
+                format!("{name} hosts the database behind your {} code.", access.name)
+            }
+            _ => format!("{name} gives your {app} a hosted database."),
         },
         Ok(Category::Hosting) if analysis.is_static => format!("{name} serves your site from its repository."),
         Ok(Category::Hosting) => format!("{name} runs your {app} from its repository."),

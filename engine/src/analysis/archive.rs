@@ -1,19 +1,14 @@
 //! Archives from strangers: zip, tar and tar.gz, read in memory and never unpacked to disk.
 //!
-//! An archive that tries to reach outside its folder, that holds links or devices, or that grows out of proportion is refused as a
-//! whole, with the entry's name. One that is only large is read up to the bounds. Archives inside archives are never opened.
+//! An archive that tries to reach outside its folder, that holds devices, or that grows out of proportion is refused as a whole, with
+//! the entry's name. A link is passed over like on disk, unless it leads out of the archive. What others wrote is passed over before
+//! it is looked at. An archive that is only large is read up to the bounds. Archives inside archives are never opened.
 
-use std::{
-    cell::Cell,
-    io::{self, Cursor, Read},
-    rc::Rc,
-};
+mod from_tar;
+mod from_zip;
+mod name;
 
-use flate2::read::GzDecoder;
-use tar::EntryType;
-use zip::{ZipArchive, result::ZipError};
-
-use super::{Collector, FILE_BYTES_MAX, Sources, is_vendored};
+use super::Sources;
 
 /// What an upload may weigh; more than the bounds would let us read of any honest archive.
 pub const ARCHIVE_BYTES_MAX: u64 = 128 << 20;
@@ -21,8 +16,6 @@ pub const ARCHIVE_BYTES_MAX: u64 = 128 << 20;
 const RATIO_MAX: u64 = 200;
 /// Below this, a ratio is no danger: an empty log packs as well as a bomb.
 const RATIO_FREE_BYTES: u64 = 4 << 20;
-/// Of a tar's stream, with all that is passed over; beyond it, a partial reading.
-const STREAM_BYTES_MAX: u64 = 512 << 20;
 
 /// Why an archive is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +30,9 @@ pub enum ArchiveError {
     AbsolutePath { entry: String },
     #[error("entry `{entry}` has a backslash or a control character in its name")]
     ForbiddenCharacter { entry: String },
-    #[error("entry `{entry}` is a symbolic or hard link")]
+    #[error("entry `{start}…` has a name of {bytes} bytes, more than {}", name::NAME_BYTES_MAX)]
+    LongName { start: String, bytes: usize },
+    #[error("entry `{entry}` is a symbolic or hard link that leads out of the archive")]
     Link { entry: String },
     #[error("entry `{entry}` is a device, a pipe or of another special kind")]
     SpecialFile { entry: String },
@@ -59,13 +54,11 @@ pub fn read_archive(bytes: &[u8]) -> Result<Sources, ArchiveError> {
         return Err(ArchiveError::TooLarge { bytes: bytes.len() as u64 });
     }
     let mut sources = if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
-        read_zip(bytes)?
+        from_zip::read(bytes)?
     } else if bytes.starts_with(&[0x1f, 0x8b]) {
-        let consumed = Rc::new(Cell::new(0));
-        let packed = Counted { inner: bytes, count: Rc::clone(&consumed) };
-        read_tar(Guarded::new(GzDecoder::new(packed), Some(consumed)))?
+        from_tar::read_packed(bytes)?
     } else if bytes.get(257..262) == Some(b"ustar") || is_old_tar(bytes) {
-        read_tar(Guarded::new(bytes, None))?
+        from_tar::read(bytes)?
     } else {
         return Err(ArchiveError::NotAnArchive);
     };
@@ -73,130 +66,8 @@ pub fn read_archive(bytes: &[u8]) -> Result<Sources, ArchiveError> {
     Ok(sources)
 }
 
-fn read_zip(bytes: &[u8]) -> Result<Sources, ArchiveError> {
-    let mut collector = Collector::new();
-    let mut last = String::new();
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&last, &error))?;
-    for index in 0..archive.len() {
-        let mut entry = archive.by_index(index).map_err(|error| match error {
-            ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => ArchiveError::Encrypted { entry: format!("number {}", index + 1) },
-            other => damaged(&last, &other),
-        })?;
-        let raw = String::from_utf8_lossy(entry.name_raw()).into_owned();
-        check_name(&raw)?;
-        if entry.encrypted() {
-            return Err(ArchiveError::Encrypted { entry: raw });
-        }
-        match entry.unix_mode().map_or(0, |mode| mode & 0o170_000) {
-            0o120_000 => return Err(ArchiveError::Link { entry: raw }),
-            // Nothing, a regular file, a folder.
-            0 | 0o100_000 | 0o040_000 => {}
-            _ => return Err(ArchiveError::SpecialFile { entry: raw }),
-        }
-        let size = entry.size();
-        if size > RATIO_FREE_BYTES && size / entry.compressed_size().max(1) > RATIO_MAX {
-            return Err(ArchiveError::Bomb { entry: raw });
-        }
-        last.clone_from(&raw);
-        if entry.is_dir() || is_vendored(&raw) {
-            continue;
-        }
-        if !collector.has_room() {
-            break;
-        }
-        let content = if collector.wants(&raw, size) {
-            let mut content = Vec::new();
-            // One byte more than declared tells a lie.
-            let outcome = entry.by_ref().take(size + 1).read_to_end(&mut content);
-            if content.len() as u64 > size {
-                return Err(ArchiveError::Bomb { entry: raw });
-            }
-            outcome.map_err(|error| match error.to_string() {
-                // The library compares as well; its error has no kind of its own.
-                text if text.contains("larger than its declared") => ArchiveError::Bomb { entry: raw.clone() },
-                text => damaged(&raw, &text),
-            })?;
-            Some(content)
-        } else {
-            None
-        };
-        collector.add(raw, size, content);
-    }
-    Ok(collector.sources)
-}
-
-fn read_tar(guarded: Guarded<impl Read>) -> Result<Sources, ArchiveError> {
-    let tripped = Rc::clone(&guarded.tripped);
-    let mut collector = Collector::new();
-    let mut last = String::new();
-    let mut archive = tar::Archive::new(guarded);
-    let entries = archive.entries().map_err(|error| damaged(&last, &error))?;
-    for entry in entries {
-        let mut entry = match entry {
-            Ok(entry) => entry,
-            Err(_) if tripped.get() == Trip::Ratio => return Err(ArchiveError::Bomb { entry: last }),
-            Err(_) if tripped.get() == Trip::Length => {
-                collector.stop(format!("only the first {} MiB of the archive were unpacked", STREAM_BYTES_MAX >> 20));
-                break;
-            }
-            Err(error) => return Err(damaged(&last, &error)),
-        };
-        let raw = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let kind = entry.header().entry_type();
-        if kind == EntryType::XGlobalHeader {
-            continue;
-        }
-        check_name(&raw)?;
-        last.clone_from(&raw);
-        match kind {
-            EntryType::Regular | EntryType::Continuous => {}
-            EntryType::Directory => continue,
-            EntryType::Symlink | EntryType::Link => return Err(ArchiveError::Link { entry: raw }),
-            _ => return Err(ArchiveError::SpecialFile { entry: raw }),
-        }
-        if is_vendored(&raw) {
-            continue;
-        }
-        if !collector.has_room() {
-            break;
-        }
-        let size = entry.size();
-        let content = if collector.wants(&raw, size) {
-            let mut content = Vec::new();
-            let outcome = entry.by_ref().take(FILE_BYTES_MAX).read_to_end(&mut content);
-            match outcome {
-                Ok(_) if content.len() as u64 == size => Some(content),
-                Ok(_) => return Err(damaged(&raw, &"it ends before its declared size")),
-                Err(_) if tripped.get() == Trip::Ratio => return Err(ArchiveError::Bomb { entry: raw }),
-                Err(_) if tripped.get() == Trip::Length => None,
-                Err(error) => return Err(damaged(&raw, &error)),
-            }
-        } else {
-            None
-        };
-        collector.add(raw, size, content);
-    }
-    Ok(collector.sources)
-}
-
 fn damaged(after: &str, reason: &impl ToString) -> ArchiveError {
     ArchiveError::Damaged { after: after.to_owned(), reason: reason.to_string() }
-}
-
-/// Refuses a name that would lead anywhere but into the archive's own folder, on any system.
-fn check_name(name: &str) -> Result<(), ArchiveError> {
-    let entry = || name.to_owned();
-    let mut characters = name.chars();
-    let has_drive = characters.next().is_some_and(|first| first.is_ascii_alphabetic()) && characters.next() == Some(':');
-    if name.contains('\\') || name.chars().any(char::is_control) {
-        Err(ArchiveError::ForbiddenCharacter { entry: entry().escape_debug().to_string() })
-    } else if name.starts_with('/') || has_drive {
-        Err(ArchiveError::AbsolutePath { entry: entry() })
-    } else if name.split('/').any(|part| part == "..") {
-        Err(ArchiveError::PathTraversal { entry: entry() })
-    } else {
-        Ok(())
-    }
 }
 
 /// A tar from before `ustar`: told by the checksum of its first header.
@@ -219,57 +90,6 @@ fn strip_top_folder(sources: &mut Sources) {
         for file in &mut sources.files {
             file.path.drain(..top.len());
         }
-    }
-}
-
-/// Counts the packed bytes that were taken.
-struct Counted<R> {
-    inner: R,
-    count: Rc<Cell<u64>>,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.count.set(self.count.get() + read as u64);
-        Ok(read)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trip {
-    None,
-    Ratio,
-    Length,
-}
-
-/// Stops a stream that grows out of proportion to what it was packed in, or without end.
-struct Guarded<R> {
-    inner: R,
-    unpacked: u64,
-    packed: Option<Rc<Cell<u64>>>,
-    tripped: Rc<Cell<Trip>>,
-}
-
-impl<R> Guarded<R> {
-    fn new(inner: R, packed: Option<Rc<Cell<u64>>>) -> Self {
-        Self { inner, unpacked: 0, packed, tripped: Rc::new(Cell::new(Trip::None)) }
-    }
-}
-
-impl<R: Read> Read for Guarded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.unpacked += read as u64;
-        if let Some(packed) = &self.packed
-            && self.unpacked > RATIO_FREE_BYTES
-            && self.unpacked / packed.get().max(1) > RATIO_MAX
-        {
-            self.tripped.set(Trip::Ratio);
-        } else if self.unpacked > STREAM_BYTES_MAX {
-            self.tripped.set(Trip::Length);
-        }
-        if self.tripped.get() == Trip::None { Ok(read) } else { Err(io::Error::other("stopped")) }
     }
 }
 

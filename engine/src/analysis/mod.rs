@@ -1,9 +1,10 @@
 //! Reading a project safely, from a folder or an archive, for [`domain::analysis`].
 //!
-//! Bounds: 20 000 files, 2 MiB read of each, 64 MiB in all, 10 s; what lies beyond is left out and the analysis says so.
-//! Nothing is ever written to disk, no link is followed, no code of the project is run.
+//! Bounds: 20 000 files, 2 MiB read of each, 64 MiB in all, 10 s; what lies beyond is left out and the analysis says so. Two uploads are
+//! analysed at once. Nothing is ever written to disk, no link is followed, no code of the project is run.
 
 mod archive;
+mod queue;
 mod walk;
 
 use std::{
@@ -11,8 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::analysis::{Analysis, SourceFile, analyze, is_skipped, is_vendored};
+use domain::analysis::{Analysis, SourceFile, analyze_while, is_skipped, is_vendored};
 
+use self::queue::Queue;
 use crate::{Error, Result};
 
 pub use archive::{ArchiveError, read_archive};
@@ -22,22 +24,47 @@ pub const FILES_MAX: usize = 20_000;
 /// Of one file; a bigger one counts by its size but is not read.
 pub const FILE_BYTES_MAX: u64 = 2 << 20;
 pub const TOTAL_BYTES_MAX: u64 = 64 << 20;
+/// Of reading and analysing together.
 pub const DURATION_MAX: Duration = Duration::from_secs(10);
+/// Of reading: what was read by then still has to be analysed.
+const READING_MAX: Duration = Duration::from_secs(7);
+
+/// 2: so many cores the smallest server has. 8 more wait with up to 64 MiB each.
+static UPLOADS: Queue = Queue::new(2, 8);
+
+/// Links that are named; the others are only counted.
+const LINKS_MAX: usize = 5;
 
 /// The files of a project, and why they are not all of them, if so.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sources {
     pub files: Vec<SourceFile>,
     pub partial: Option<String>,
+    /// Links that were not followed: the first ones by name, and how many there were.
+    links: (Vec<String>, usize),
+    started: Instant,
 }
 
 impl Sources {
+    fn new() -> Self {
+        Self { files: Vec::new(), partial: None, links: (Vec::new(), 0), started: Instant::now() }
+    }
+
+    /// Analyses the files in what is left of [`DURATION_MAX`].
     pub fn analyze(&self) -> Analysis {
-        let mut analysis = analyze(&self.files);
+        let mut analysis = analyze_while(&self.files, &mut || self.started.elapsed() < DURATION_MAX);
         if let Some(reason) = &self.partial {
             analysis.stopped_early(reason.clone());
         }
+        analysis.warnings.extend(self.links_warning());
         analysis
+    }
+
+    /// `links are not followed: a, b and 3 more`.
+    fn links_warning(&self) -> Option<String> {
+        let (names, count) = &self.links;
+        let more = if *count > names.len() { format!(" and {} more", count - names.len()) } else { String::new() };
+        (*count > 0).then(|| format!("links are not followed: {}{more}", names.join(", ")))
     }
 }
 
@@ -61,9 +88,15 @@ pub fn analyze_path(path: &Path) -> Result<Analysis> {
 /// Analyses an uploaded archive, away from the async threads.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the reason if the archive is refused.
+/// [`Error::Invalid`] with the reason if the archive is refused, [`Error::Unavailable`] if too many wait already.
 pub async fn analyze_archive(bytes: Vec<u8>) -> Result<Analysis> {
-    tokio::task::spawn_blocking(move || Ok(read_archive(&bytes)?.analyze())).await.map_err(Error::internal)?
+    let turn = UPLOADS.enter().await?;
+    let analyse = move || {
+        // To the end of the work, though whoever asked for it may have gone.
+        let _turn = turn;
+        Ok(read_archive(&bytes)?.analyze())
+    };
+    tokio::task::spawn_blocking(analyse).await.map_err(Error::internal)?
 }
 
 impl From<ArchiveError> for Error {
@@ -76,20 +109,19 @@ impl From<ArchiveError> for Error {
 struct Collector {
     sources: Sources,
     bytes_left: u64,
-    deadline: Instant,
 }
 
 impl Collector {
     fn new() -> Self {
-        Self { sources: Sources::default(), bytes_left: TOTAL_BYTES_MAX, deadline: Instant::now() + DURATION_MAX }
+        Self { sources: Sources::new(), bytes_left: TOTAL_BYTES_MAX }
     }
 
     /// Whether another file may be added; says why not, once, if not.
     fn has_room(&mut self) -> bool {
         if self.sources.files.len() >= FILES_MAX {
             self.stop(format!("only the first {FILES_MAX} files were read"));
-        } else if Instant::now() >= self.deadline {
-            self.stop(format!("reading stopped after {} s", DURATION_MAX.as_secs()));
+        } else if self.sources.started.elapsed() >= READING_MAX {
+            self.stop(format!("reading stopped after {} s", READING_MAX.as_secs()));
         } else {
             return true;
         }
@@ -98,6 +130,14 @@ impl Collector {
 
     fn stop(&mut self, reason: String) {
         self.sources.partial.get_or_insert(reason);
+    }
+
+    fn pass_over_link(&mut self, path: String) {
+        let (names, count) = &mut self.sources.links;
+        *count += 1;
+        if names.len() < LINKS_MAX {
+            names.push(path.chars().take(200).collect());
+        }
     }
 
     /// Whether the content of a file is to be read: it is the project's own, small enough, and there is room for it.

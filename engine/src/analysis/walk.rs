@@ -7,7 +7,7 @@ use ignore::WalkBuilder;
 use super::{Collector, FILE_BYTES_MAX, Sources, is_vendored};
 use crate::{Error, Result};
 
-/// Reads a folder in the order of its names. A file that cannot be read counts by its size; links are passed over.
+/// Reads a folder in the order of its names. A file that cannot be read counts by its size; links are passed over and named.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the folder itself cannot be read.
@@ -30,12 +30,14 @@ pub fn read_folder(root: &Path) -> Result<Sources> {
         if !collector.has_room() {
             break;
         }
-        if !entry.file_type().is_some_and(|kind| kind.is_file()) {
-            continue;
-        }
+        let Some(kind) = entry.file_type().filter(|kind| kind.is_file() || kind.is_symlink()) else { continue };
         let (Ok(relative), Ok(metadata)) = (entry.path().strip_prefix(root), entry.metadata()) else { continue };
         let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
         let path = parts.join("/");
+        if kind.is_symlink() {
+            collector.pass_over_link(path);
+            continue;
+        }
         let content = if collector.wants(&path, metadata.len()) { read(entry.path()) } else { None };
         collector.add(path, metadata.len(), content);
     }
@@ -96,6 +98,7 @@ mod tests {
         assert_eq!(paths, [".github/workflows/ci.yml", ".gitignore", "data.bin", "package.json"]);
         assert!(sources.files[2].content.is_none(), "what is no text is not kept");
         assert!(sources.partial.is_none());
+        assert_eq!(sources.analyze().warnings, ["links are not followed: passwd, up"]);
         assert_eq!(analyze_path(&folder.0).unwrap().frameworks[0].id, "nextjs");
     }
 

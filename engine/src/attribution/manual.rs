@@ -96,7 +96,7 @@ pub async fn attribute_by_hand(
     )
     .execute(work.connection())
     .await?;
-    settle(&mut work, conversion_id, &named.partner_id, before, ConversionState::Attributed).await?;
+    settle(&mut work, &subject, before, ConversionState::Attributed).await?;
 
     let detail = json!({
         "partner": named.partner_id, "external_event_id": named.external_event_id, "referral_code": credit.code.referral_code,

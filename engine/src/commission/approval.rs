@@ -186,7 +186,7 @@ async fn set_hold(engine: &Engine, who: &Principal, commissions: &[CommissionId]
            from (select commission_id, hold_reason as before from commissions where commission_id = any($1) order by commission_id for update) old
            where c.commission_id = old.commission_id and c.state = 'pending' and c.hold_reason is distinct from $2
            returning c.commission_id as "commission_id: CommissionId", c.conversion_id as "conversion_id: ConversionId",
-                     c.partner_id, old.before, (select external_event_id from conversions v where v.conversion_id = c.conversion_id) as external_event_id"#,
+                     c.partner_id as "partner_id: PartnerId", old.before, (select external_event_id from conversions v where v.conversion_id = c.conversion_id) as external_event_id"#,
         &ids,
         reason,
     )
@@ -200,5 +200,9 @@ async fn set_hold(engine: &Engine, who: &Principal, commissions: &[CommissionId]
         audit::record(engine, &mut tx, who, action, &format!("commission {}", row.commission_id), detail).await?;
     }
     tx.commit().await?;
-    Ok(changed.len() as u64)
+    let count = changed.len() as u64;
+    for partner_id in changed.into_iter().map(|row| row.partner_id).collect::<BTreeSet<_>>() {
+        engine.live.publish(LiveEvent::Books { partner_id });
+    }
+    Ok(count)
 }

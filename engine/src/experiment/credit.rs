@@ -10,15 +10,15 @@ mod tests;
 pub(crate) use conversions::request_rechecks;
 pub use conversions::{recheck_loop, recheck_one, release};
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use domain::{ClickId, PartnerId, RecommendationId, SiteId, id::uuid_v7};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, MutexGuard, mpsc};
 use uuid::Uuid;
 
 use super::exposure::{self, Given, Key, NewExposure};
-use crate::{Engine, Result, click::Click, work::Work};
+use crate::{Engine, Error, Result, batch::Parts, click::Click, work::Work};
 
 /// Batches that wait to be credited; further ones are left to the slow pass.
 const HANDOVER_LENGTH: usize = 256;
@@ -61,13 +61,14 @@ impl CountedClick {
 /// The way from the redirects to the loop that credits.
 pub struct Handover {
     sender: mpsc::Sender<Vec<CountedClick>>,
-    receiver: Mutex<Option<mpsc::Receiver<Vec<CountedClick>>>>,
+    /// Held by the loop, and free again if that panics.
+    receiver: Mutex<mpsc::Receiver<Vec<CountedClick>>>,
 }
 
 impl Default for Handover {
     fn default() -> Self {
         let (sender, receiver) = mpsc::channel(HANDOVER_LENGTH);
-        Self { sender, receiver: Mutex::new(Some(receiver)) }
+        Self { sender, receiver: Mutex::new(receiver) }
     }
 }
 
@@ -80,8 +81,9 @@ impl Handover {
         }
     }
 
-    fn take(&self) -> Option<mpsc::Receiver<Vec<CountedClick>>> {
-        self.receiver.lock().ok()?.take()
+    /// `None` while another loop has it.
+    fn take(&self) -> Option<MutexGuard<'_, mpsc::Receiver<Vec<CountedClick>>>> {
+        self.receiver.try_lock().ok()
     }
 }
 
@@ -144,21 +146,41 @@ pub async fn credit_since(engine: &Engine, since: DateTime<Utc>) -> Result<u64> 
 
 /// Credits clicks to their exposures, and counts them for their units; tells how many were not credited before. A unit that was not exposed
 /// yet is so by its click: who follows an offer has seen it.
+///
+/// # Errors
+/// Only if the database is away. A click that cannot be credited is logged, and left out, so that it keeps no other waiting.
 pub async fn credit_clicks(engine: &Engine, clicks: &[CountedClick]) -> Result<u64> {
     let mut credited = 0;
     for clicks in clicks.chunks(CREDIT_LENGTH) {
-        let mut work = Work::begin(engine).await?;
-        let fresh = remember(&mut work, clicks).await?;
-        credited += fresh.len() as u64;
-        let ids: Vec<RecommendationId> = fresh.iter().map(|click| click.recommendation_id).collect();
-        let given = exposure::given(work.connection(), &ids).await?;
-        // Whoever follows a link can name any recommendation in it; only one of the link's own site counts.
-        let given_of = |click: &CountedClick| given.get(&click.recommendation_id).filter(|given| given.site_id == click.site_id);
-        let led: Vec<(&CountedClick, &Given)> = fresh.into_iter().filter_map(|click| Some((click, given_of(click)?))).collect();
-        count_for_units(&mut work, &led).await?;
-        credit(&mut work, &led).await?;
-        work.commit().await?;
+        let mut parts = Parts::of(clicks.len());
+        while let Some(part) = parts.take() {
+            match credit_together(engine, &clicks[part.clone()]).await {
+                Ok(fresh) => credited += fresh,
+                Err(error @ Error::Unavailable(_)) => return Err(error),
+                Err(error) => {
+                    if let Some(index) = parts.blame(part) {
+                        tracing::error!(click.id = %clicks[index].click_id, ?error, "a click cannot be credited to its experiments");
+                    }
+                }
+            }
+        }
     }
+    Ok(credited)
+}
+
+/// Credits clicks in one transaction.
+async fn credit_together(engine: &Engine, clicks: &[CountedClick]) -> Result<u64> {
+    let mut work = Work::begin(engine).await?;
+    let fresh = remember(&mut work, clicks).await?;
+    let credited = fresh.len() as u64;
+    let ids: Vec<RecommendationId> = fresh.iter().map(|click| click.recommendation_id).collect();
+    let given = exposure::given(work.connection(), &ids).await?;
+    // Whoever follows a link can name any recommendation in it; only one of the link's own site counts.
+    let given_of = |click: &CountedClick| given.get(&click.recommendation_id).filter(|given| given.site_id == click.site_id);
+    let led: Vec<(&CountedClick, &Given)> = fresh.into_iter().filter_map(|click| Some((click, given_of(click)?))).collect();
+    count_for_units(&mut work, &led).await?;
+    credit(&mut work, &led).await?;
+    work.commit().await?;
     Ok(credited)
 }
 

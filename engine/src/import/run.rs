@@ -193,7 +193,8 @@ async fn start_anew(work: &mut Work<'_>, run: &Run, fates: &[Fate], stored: &[St
         }
     }
     let Run { import, .. } = run;
-    inbound::start_anew(work, &import.partner_id, Source::Csv, &json!({}), Some(import.import_id), again).await
+    let path = inbound::event_path(Source::Csv);
+    inbound::start_anew(work, &import.partner_id, path, &json!({}), Some(import.import_id), again).await
 }
 
 /// Runs imports for as long as the process lives.

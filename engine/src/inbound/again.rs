@@ -3,10 +3,9 @@
 //! One that was given up has had no effect, so that nothing stands against another body. The old one stays in the raw log. The event
 //! then counts as received when the new body came, which is when a rebuild works it off.
 
-use domain::{ImportId, PartnerId, conversion::Source};
+use domain::{ImportId, PartnerId};
 use serde_json::Value;
 
-use super::event_path;
 use crate::{Result, work::Work};
 
 /// 20: who is wrong that often needs a person, and a row must not grow without end.
@@ -26,7 +25,7 @@ pub(crate) struct Again {
 pub(crate) async fn start_anew(
     work: &mut Work<'_>,
     partner_id: &PartnerId,
-    source: Source,
+    event_path: &str,
     headers: &Value,
     import_id: Option<ImportId>,
     events: Vec<Again>,
@@ -60,7 +59,7 @@ pub(crate) async fn start_anew(
          where d.webhook_delivery_id = given_up.webhook_delivery_id
          returning d.message_id",
         partner_id.as_str(),
-        event_path(source),
+        event_path,
         headers,
         now,
         import_id.map(|id| id.0),

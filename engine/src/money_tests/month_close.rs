@@ -3,6 +3,7 @@
 use domain::{
     Currency, StatementId,
     auth::Role,
+    live::LiveEvent,
     statement::{CarryReason, Month, Outcome, to_csv, to_html, to_json},
 };
 
@@ -111,6 +112,18 @@ async fn no_timer_and_no_early_approval_approves_what_is_held_back_until_it_is_r
     assert_eq!(commission::release(&it.engine, &Principal::CommandLine, &ids).await.unwrap(), 1);
     assert_eq!(it.commission_states().await, ["approved"]);
     assert!(it.is_clean().await);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn open_pages_hear_that_a_commission_was_held_back_or_released(db: PgPool) {
+    let (it, _) = month_fixture(db, 7, 0).await;
+    it.sell("ord_1", "49.00").await;
+    let ids = it.commission_ids().await;
+    let mut browser = it.engine.live.subscribe();
+    assert_eq!(commission::hold(&it.engine, &Principal::CommandLine, &ids, "looks odd").await.unwrap(), 1);
+    assert!(matches!(*browser.try_recv().unwrap(), LiveEvent::Books { .. }));
+    assert_eq!(commission::release(&it.engine, &Principal::CommandLine, &ids).await.unwrap(), 1);
+    assert!(matches!(*browser.try_recv().unwrap(), LiveEvent::Books { .. }));
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]

@@ -99,15 +99,16 @@ fn read_text(path: &Path) -> io::Result<String> {
 /// Inserts a partner with its first terms; false if there is one of that id already.
 async fn insert(engine: &Engine, tx: &mut PgConnection, file: &PartnerFile) -> Result<bool> {
     let inserted = sqlx::query!(
-        "insert into partners (partner_id, name, display_name, description, category, homepage_url, api_base_url, auth_type, tier, active,
+        "insert into partners (partner_id, name, display_name, description, category, engines, homepage_url, api_base_url, auth_type, tier, active,
                                integration_methods, webhook_events, priors, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)
          on conflict (partner_id) do nothing",
         file.id.as_str(),
         file.name,
         file.display_name,
         file.description,
         file.category,
+        &file.engines,
         file.homepage_url,
         file.api_base_url,
         file.auth_type as _,

@@ -1,29 +1,32 @@
 //! The registry of partners: import from files once, then edits by operators.
 //!
-//! Terms are versions that never change; secrets are sealed at rest and shown once. Workflows read with a connection of their own
+//! Terms are versions that never change, and one that has not begun can be withdrawn; secrets are sealed at rest and shown once. Workflows read with a connection of their own
 //! ([`find`], [`list_active`], [`terms_at`]); what people ask for goes through functions that take a [`Principal`].
 
+mod edit;
 mod import;
 mod overview;
 mod secrets;
 mod terms;
+mod withdraw;
 
 use chrono::{DateTime, Utc};
 use domain::{
     PartnerId,
     auth::Principal,
-    partner::{AuthType, IntegrationMethod, Partner, PartnerEdit, Priors, SuccessMetric, WebhookEvent},
+    partner::{AuthType, IntegrationMethod, Partner, Priors, SuccessMetric, WebhookEvent},
 };
-use serde_json::json;
 use sqlx::{PgConnection, types::Json};
 
 pub use domain::partner::SecretPurpose;
+pub use edit::{update, update_as_seen};
 pub use import::{ImportReport, import, import_files};
 pub use overview::{Overview, TermsVersion, overview, terms_history};
 pub use secrets::{Secrets, active_secrets, list_secrets, newer_secrets, revoke_secret, set_secret};
-pub use terms::{add_terms, list_terms, terms_at};
+pub use terms::{add_terms, add_terms_as_seen, list_terms, terms_at};
+pub use withdraw::{may_be_withdrawn, withdraw_terms};
 
-use crate::{Engine, Error, Result, access, audit, referral_code};
+use crate::{Engine, Error, Result, access, referral_code};
 
 /// Finds a partner, active or not.
 ///
@@ -58,54 +61,6 @@ pub async fn list(engine: &Engine, who: &Principal) -> Result<Vec<Partner>> {
     Ok(partners)
 }
 
-/// Edits a partner's texts, links and active flag.
-///
-/// # Errors
-/// [`Error::NotFound`], or [`Error::Invalid`] with the key that is out of bounds. An edit that changes nothing writes nothing.
-pub async fn update(engine: &Engine, who: &Principal, partner_id: &PartnerId, edit: PartnerEdit) -> Result<Partner> {
-    require_operate(who)?;
-    let mut tx = engine.db.begin().await?;
-    lock(&mut tx, partner_id).await?;
-    let before = find(&mut tx, partner_id).await?;
-    let after = edit.apply(before.clone());
-    if let Some((key, reason)) = after.invalid() {
-        return Err(Error::invalid(key, reason));
-    }
-    if after == before {
-        return Ok(after);
-    }
-
-    sqlx::query!(
-        "update partners
-         set display_name = $2,
-             description = $3,
-             homepage_url = $4,
-             tier = $5,
-             active = $6,
-             integration_methods = $7,
-             updated_at = $8
-         where partner_id = $1",
-        partner_id.as_str(),
-        after.display_name,
-        after.description,
-        after.homepage_url,
-        i16::from(after.tier),
-        after.active,
-        Json(&after.integration_methods) as _,
-        engine.now(),
-    )
-    .execute(&mut *tx)
-    .await?;
-    if after.active != before.active {
-        record_activity(&mut tx, partner_id, engine.now(), after.active).await?;
-    }
-    let detail = json!({ "before": before, "after": after });
-    audit::record(engine, &mut tx, who, "partner.updated", &subject(partner_id), detail).await?;
-    tx.commit().await?;
-    refresh_links(engine).await;
-    Ok(after)
-}
-
 async fn select(conn: &mut PgConnection, partner_id: Option<&PartnerId>, active_only: bool) -> Result<Vec<Partner>> {
     let rows = sqlx::query!(
         r#"select partner_id as "partner_id: PartnerId",
@@ -113,6 +68,7 @@ async fn select(conn: &mut PgConnection, partner_id: Option<&PartnerId>, active_
                   display_name,
                   description,
                   category,
+                  engines,
                   homepage_url,
                   api_base_url,
                   auth_type as "auth_type: AuthType",
@@ -141,6 +97,7 @@ async fn select(conn: &mut PgConnection, partner_id: Option<&PartnerId>, active_
                 display_name: row.display_name,
                 description: row.description,
                 category: row.category,
+                engines: row.engines,
                 homepage_url: row.homepage_url,
                 api_base_url: row.api_base_url,
                 auth_type: row.auth_type,

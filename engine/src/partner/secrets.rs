@@ -13,6 +13,7 @@ use domain::{
 };
 use moka::sync::Cache;
 use serde_json::json;
+use sqlx::PgConnection;
 
 use super::{lock, require_operate, require_read_of, subject};
 use crate::{Engine, Error, Result, audit, secret};
@@ -50,10 +51,10 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// Sets a secret, made here unless `plain` is given, and returns it: nobody can read it again. The one before stays active for a rotation,
-/// older ones are revoked.
+/// Sets a secret, made here unless `plain` is given, and returns it: nobody can read it again. The one before stays active for a rotation.
 ///
 /// # Errors
+/// [`Error::Conflict`] while two are active: which of them the partner signs with is not known here, so that a person revokes one first.
 /// [`Error::Invalid`] for a secret that is too short or cannot serve as one; [`Error::NotFound`] if there is no such partner.
 pub async fn set_secret(
     engine: &Engine,
@@ -68,6 +69,7 @@ pub async fn set_secret(
 
     let mut tx = engine.db.begin().await?;
     lock(&mut tx, partner_id).await?;
+    refuse_a_third(&mut tx, partner_id, purpose).await?;
     let id: PartnerSecretId = engine.new_id();
     let hint = hint(&plain);
     sqlx::query!(
@@ -83,31 +85,28 @@ pub async fn set_secret(
     )
     .execute(&mut *tx)
     .await?;
-    let revoked = sqlx::query_scalar!(
-        "update partner_secrets
-         set revoked_at = $3
-         where partner_secret_id in (
-             select partner_secret_id
-             from partner_secrets
-             where partner_id = $1
-               and purpose = $2
-               and revoked_at is null
-             order by created_at desc, partner_secret_id desc
-             offset $4
-         )
-         returning hint",
-        partner_id.as_str(),
-        purpose.as_str(),
-        engine.now(),
-        ACTIVE_MAX,
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    let detail = json!({ "purpose": purpose, "hint": hint, "revoked_hints": revoked });
+    let detail = json!({ "purpose": purpose, "hint": hint });
     audit::record(engine, &mut tx, who, "partner.secret_set", &subject(partner_id), detail).await?;
     tx.commit().await?;
     engine.secrets.0.invalidate(&(partner_id.clone(), purpose));
     Ok(plain)
+}
+
+async fn refuse_a_third(tx: &mut PgConnection, partner_id: &PartnerId, purpose: SecretPurpose) -> Result<()> {
+    let active = sqlx::query_scalar!(
+        r#"select count(*) as "active!" from partner_secrets where partner_id = $1 and purpose = $2 and revoked_at is null"#,
+        partner_id.as_str(),
+        purpose.as_str(),
+    )
+    .fetch_one(tx)
+    .await?;
+    if active < ACTIVE_MAX {
+        return Ok(());
+    }
+    let purpose = purpose.as_str();
+    Err(Error::Conflict(format!(
+        "`{partner_id}` has {active} active {purpose} secrets: revoke the one that the partner does not use any more, then make a new one"
+    )))
 }
 
 /// Revokes a secret: as a rule at once in this process, within 10 s everywhere. A second call changes nothing.

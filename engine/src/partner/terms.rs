@@ -1,4 +1,4 @@
-//! Versions of a partner's terms: added, never changed.
+//! Versions of a partner's terms: added, never changed. [`super::withdraw_terms`] takes one back that has not begun.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use domain::{
@@ -19,7 +19,7 @@ const NOW_GRACE_SECONDS: i64 = 60;
 
 /// What replaces other terms starts so much later than now at the soonest. An event may lie a clock skew ahead of us and is rated under the
 /// terms that are known then; the minute more is for those that are worked off at this moment, and for servers whose clocks differ.
-const NOTICE: TimeDelta = TimeDelta::seconds(CLOCK_SKEW.num_seconds() + 60);
+pub(super) const NOTICE: TimeDelta = TimeDelta::seconds(CLOCK_SKEW.num_seconds() + 60);
 
 /// The terms that were in force at a time.
 ///
@@ -51,6 +51,11 @@ pub async fn terms_at(conn: &mut PgConnection, partner_id: &PartnerId, at: DateT
 /// Refuses who may not read.
 pub async fn list_terms(engine: &Engine, who: &Principal, partner_id: &PartnerId) -> Result<Vec<Terms>> {
     require_read_of(who, partner_id)?;
+    versions(&mut *engine.db.acquire().await?, partner_id).await
+}
+
+/// All versions, the newest first.
+pub(super) async fn versions(conn: &mut PgConnection, partner_id: &PartnerId) -> Result<Vec<Terms>> {
     let rows = sqlx::query_as!(
         Row,
         r#"select partner_terms_id, partner_id, version, effective_from, commission_rate, success_bonus_rate, multiplier_cap,
@@ -62,7 +67,7 @@ pub async fn list_terms(engine: &Engine, who: &Principal, partner_id: &PartnerId
          order by version desc"#,
         partner_id.as_str(),
     )
-    .fetch_all(&engine.db)
+    .fetch_all(conn)
     .await?;
     rows.into_iter().map(Terms::try_from).collect()
 }
@@ -83,6 +88,41 @@ pub async fn add_terms(
     success_metrics: Option<Vec<SuccessMetric>>,
     effective_from: DateTime<Utc>,
 ) -> Result<Terms> {
+    add(engine, who, partner_id, values, success_metrics, effective_from, Over::Any).await
+}
+
+/// Adds terms as [`add_terms`] does, for somebody whose values were chosen over those of `seen`, the newest version that there was; `None`
+/// if there was none.
+///
+/// # Errors
+/// As [`add_terms`], and [`Error::Conflict`] if another version is the newest by now: its values would be undone unseen.
+pub async fn add_terms_as_seen(
+    engine: &Engine,
+    who: &Principal,
+    partner_id: &PartnerId,
+    values: TermsValues,
+    success_metrics: Option<Vec<SuccessMetric>>,
+    effective_from: DateTime<Utc>,
+    seen: Option<PartnerTermsId>,
+) -> Result<Terms> {
+    add(engine, who, partner_id, values, success_metrics, effective_from, Over::Seen(seen)).await
+}
+
+/// What new terms may follow.
+enum Over {
+    Any,
+    Seen(Option<PartnerTermsId>),
+}
+
+async fn add(
+    engine: &Engine,
+    who: &Principal,
+    partner_id: &PartnerId,
+    values: TermsValues,
+    success_metrics: Option<Vec<SuccessMetric>>,
+    effective_from: DateTime<Utc>,
+    over: Over,
+) -> Result<Terms> {
     require_operate(who)?;
     if let Some((key, reason)) = values.invalid() {
         return Err(Error::invalid(key, reason));
@@ -95,17 +135,26 @@ pub async fn add_terms(
         return Err(Error::invalid("effective_from", format!("`{effective_from}` is in the past: terms never change what has happened")));
     }
     let last = last_version(&mut tx, partner_id).await?;
+    if let Over::Seen(seen) = over
+        && last.as_ref().map(|last| last.id) != seen
+    {
+        return Err(Error::Conflict(format!(
+            "somebody else has changed the terms of `{partner_id}` since this form was opened, and nothing was saved: look at what stands now, then add yours again"
+        )));
+    }
     // Nothing can have been rated under the first terms before they are there.
     let soonest = if last.is_some() { now + NOTICE } else { now };
     // Postgres keeps microseconds; what is returned must be what is stored.
     let effective_from = effective_from.max(soonest).trunc_subsecs(6);
-    if let Some((version, last_from)) = last
+    if let Some(Last { version, effective_from: last_from, .. }) = last
         && effective_from <= last_from
     {
-        return Err(Error::invalid("effective_from", format!("`{effective_from}` must be later than `{last_from}` of version {version}")));
+        let reason =
+            format!("`{effective_from}` must be later than `{last_from}` of version {version}; what has not begun can be withdrawn");
+        return Err(Error::invalid("effective_from", reason));
     }
 
-    let version = last.map_or(1, |(version, _)| version + 1);
+    let version = last.map_or(1, |last| last.version + 1);
     let before = match terms_at(&mut tx, partner_id, effective_from).await {
         Ok(terms) => Some(terms),
         Err(Error::NotFound { .. }) => None,
@@ -123,14 +172,26 @@ pub async fn add_terms(
     Ok(after)
 }
 
-async fn last_version(conn: &mut PgConnection, partner_id: &PartnerId) -> Result<Option<(i32, DateTime<Utc>)>> {
-    let row = sqlx::query!(
-        "select version, effective_from from partner_terms where partner_id = $1 order by version desc limit 1",
+/// The newest version.
+struct Last {
+    id: PartnerTermsId,
+    version: i32,
+    effective_from: DateTime<Utc>,
+}
+
+async fn last_version(conn: &mut PgConnection, partner_id: &PartnerId) -> Result<Option<Last>> {
+    let last = sqlx::query_as!(
+        Last,
+        r#"select partner_terms_id as "id: PartnerTermsId", version, effective_from
+           from partner_terms
+           where partner_id = $1
+           order by version desc
+           limit 1"#,
         partner_id.as_str(),
     )
     .fetch_optional(conn)
     .await?;
-    Ok(row.map(|row| (row.version, row.effective_from)))
+    Ok(last)
 }
 
 /// Inserts one version, which the caller has checked.

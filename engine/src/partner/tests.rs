@@ -8,18 +8,19 @@ use chrono::{Duration, SubsecRound};
 use domain::{
     OperatorId,
     auth::Role,
-    partner::{PartnerSecret, SecretPurpose, TermsValues, WebhookScheme},
+    partner::{PartnerEdit, PartnerSecret, SecretPurpose, TermsValues, WebhookScheme},
     signature,
 };
 use rust_decimal::Decimal;
+use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::*;
 
-const WHO: Principal = Principal::CommandLine;
+pub(super) const WHO: Principal = Principal::CommandLine;
 
-fn acme() -> PartnerId {
+pub(super) fn acme() -> PartnerId {
     "acme".parse().unwrap()
 }
 
@@ -54,13 +55,13 @@ fn acme_file() -> String {
 }
 
 /// An engine whose registry holds the partner `acme`.
-async fn engine_with_acme(db: PgPool) -> Engine {
+pub(super) async fn engine_with_acme(db: PgPool) -> Engine {
     let engine = crate::testing::engine(db);
     import_files(&engine, &Folder::with(&[("acme.toml", &acme_file())]).0).await.unwrap();
     engine
 }
 
-async fn audited(engine: &Engine, action: &str) -> Vec<serde_json::Value> {
+pub(super) async fn audited(engine: &Engine, action: &str) -> Vec<serde_json::Value> {
     sqlx::query_scalar!("select detail from audit_entries where action = $1 order by happened_at, audit_entry_id", action)
         .fetch_all(&engine.db)
         .await
@@ -83,12 +84,28 @@ async fn the_partners_that_ship_are_imported_with_their_figures(db: PgPool) {
     let partners = list(&engine, &analyst()).await.unwrap();
     assert_eq!(partners.iter().map(|partner| partner.name.as_str()).collect::<Vec<_>>(), ["Figma", "Railway", "Supabase"]);
     assert!(partners.iter().all(|partner| partner.invalid().is_none()));
+    assert_eq!(partners[2].engines, ["postgresql"]);
 
     let mut conn = engine.db.acquire().await.unwrap();
     let supabase = "supabase".parse().unwrap();
     let terms = terms_at(&mut conn, &supabase, "1970-01-01T00:00:00Z".parse().unwrap()).await.unwrap();
     assert_eq!((terms.version, terms.values.commission_rate.to_string().as_str()), (1, "0.2"));
     assert_eq!(audited(&engine, "partner.imported").await.len(), 3);
+}
+
+/// The files are read once; a registry that was filled before they said it learns it from the migration.
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_registry_from_before_learns_which_databases_a_partner_hosts(db: PgPool) {
+    let engine = crate::testing::engine(db.clone());
+    import_files(&engine, Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../partners"))).await.unwrap();
+    sqlx::query("update partners set engines = '{}'").execute(&db).await.unwrap();
+
+    let migration = include_str!("../../../migrations/20261125040000_engines_of_partners.sql");
+    let fill = migration.rsplit("\n\n").next().unwrap();
+    sqlx::raw_sql(fill).execute(&db).await.unwrap();
+    let partners = list(&engine, &analyst()).await.unwrap();
+    let engines: Vec<usize> = partners.iter().map(|partner| partner.engines.len()).collect();
+    assert_eq!(engines, [0, 0, 1]);
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
@@ -265,23 +282,40 @@ async fn a_secret_is_sealed_and_only_its_hint_is_listed(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
-async fn two_secrets_are_active_and_a_third_revokes_the_oldest(db: PgPool) {
+async fn two_secrets_are_active_and_a_third_waits_until_one_is_revoked(db: PgPool) {
     let engine = engine_with_acme(db).await;
     let id = acme();
     let set = || set_secret(&engine, &WHO, &id, SecretPurpose::Postback, None);
-    let (first, second) = (set().await.unwrap(), set().await.unwrap());
-    let mut both = active_secrets(&engine, &acme(), SecretPurpose::Postback).await.unwrap();
-    both.sort();
-    let mut expected = [first.clone(), second.clone()];
-    expected.sort();
-    assert_eq!(both, expected);
-
+    let first = set().await.unwrap();
     engine.clock.advance(Duration::seconds(1));
+    let second = set().await.unwrap();
+    assert_eq!(active_secrets(&engine, &id, SecretPurpose::Postback).await.unwrap(), [second.clone(), first.clone()]);
+
+    let refused = set().await.unwrap_err();
+    assert!(matches!(refused, Error::Conflict(_)), "{refused}");
+    set_secret(&engine, &WHO, &id, SecretPurpose::Webhook, None).await.unwrap();
+    assert_eq!(
+        active_secrets(&engine, &id, SecretPurpose::Postback).await.unwrap(),
+        [second.clone(), first],
+        "what the partner signs with is never ended by a new one"
+    );
+
+    let listed = list_secrets(&engine, &WHO, &id).await.unwrap();
+    let oldest = listed.iter().rfind(|secret| secret.purpose == SecretPurpose::Postback).unwrap();
+    revoke_secret(&engine, &WHO, &id, oldest.partner_secret_id).await.unwrap();
     let third = set().await.unwrap();
-    let active = active_secrets(&engine, &acme(), SecretPurpose::Postback).await.unwrap();
-    assert_eq!((active.len(), &active[0]), (2, &third), "a change is seen at once");
-    let listed = list_secrets(&engine, &WHO, &acme()).await.unwrap();
-    assert_eq!(listed.iter().filter(|secret| secret.revoked_at.is_some()).count(), 1);
+    let mut active = active_secrets(&engine, &id, SecretPurpose::Postback).await.unwrap();
+    active.retain(|secret| *secret != second);
+    assert_eq!(active, [third], "a change is seen at once");
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn secrets_that_are_made_at_once_are_two_at_most(db: PgPool) {
+    let engine = engine_with_acme(db).await;
+    let id = acme();
+    let all = futures::future::join_all((0..4).map(|_| set_secret(&engine, &WHO, &id, SecretPurpose::Webhook, None))).await;
+    assert_eq!(all.iter().filter(|made| made.is_ok()).count(), 2);
+    assert_eq!(active_secrets(&engine, &id, SecretPurpose::Webhook).await.unwrap().len(), 2);
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]

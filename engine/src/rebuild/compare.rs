@@ -74,14 +74,14 @@ const VIEWS: [(&str, &str); 11] = [
     (
         "count",
         r#"select key collate "C", value::text from (
-               select concat_ws('/', partner_id, name) as key, sum(value) as value
+               select concat_ws('/', partner_id, name, to_char(hour at time zone 'UTC', 'YYYY-MM-DD HH24:MI')) as key, sum(value) as value
                from hourly_counts
                cross join lateral (values ('conversions', conversions), ('unattributed', conversions_unattributed), ('successes', successes))
                    as counter (name, value)
                group by 1
                union all
-               select concat_ws('/', partner_id, currency, name), sum(value)
-               from hourly_money cross join lateral (values ('value', value_minor), ('commission', commission_minor)) as counter (name, value)
+               select concat_ws('/', partner_id, currency, name, to_char(hour at time zone 'UTC', 'YYYY-MM-DD HH24:MI')), sum(value)
+               from hourly_money cross join lateral (values ('rated', rated), ('commission', commission_minor)) as counter (name, value)
                group by 1
            ) as counts
            where value <> 0 order by 1"#,

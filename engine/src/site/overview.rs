@@ -22,6 +22,8 @@ pub struct Overview {
     /// Partners that it has a link to.
     pub offers: i64,
     pub created_at: DateTime<Utc>,
+    /// Retired: it shows no offers any more.
+    pub archived: bool,
 }
 
 /// The newest sites, or those made before the site `before`.
@@ -49,7 +51,8 @@ pub async fn overview(engine: &Engine, who: &Principal, before: Option<SiteId>, 
                    where referral_codes.site_id = sites.site_id
                      and metadata is null
                      and active) as "offers!",
-                  created_at
+                  created_at,
+                  archived_at is not null as "archived!"
            from sites
            where $1::uuid is null or site_id < $1
            order by site_id desc

@@ -10,13 +10,13 @@ use uuid::Uuid;
 use super::*;
 use crate::testing;
 
-async fn engine(db: PgPool) -> Engine {
+pub(super) async fn engine(db: PgPool) -> Engine {
     let engine = testing::engine(db);
     partner::import_files(&engine, &Path::new(env!("CARGO_MANIFEST_DIR")).join("../partners")).await.unwrap();
     engine
 }
 
-fn new_site() -> NewSite {
+pub(super) fn new_site() -> NewSite {
     let manifest = r#"{"dependencies":{"next":"15","@prisma/client":"6"}}"#;
     let files = [SourceFile { path: "package.json".into(), size: manifest.len() as u64, content: Some(manifest.into()) }];
     NewSite {
@@ -27,7 +27,7 @@ fn new_site() -> NewSite {
     }
 }
 
-fn machine(scopes: &[&str]) -> Principal {
+pub(super) fn machine(scopes: &[&str]) -> Principal {
     let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
     Principal::Machine { id: ApiTokenId(Uuid::nil()), name: "generator".into(), scopes, partner_id: None }
 }

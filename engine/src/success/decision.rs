@@ -1,5 +1,6 @@
 //! What operators decide about successes.
 
+use chrono::{DateTime, Utc};
 use domain::{DeveloperId, PartnerId, SuccessEventId, auth::Principal, live::LiveEvent};
 use serde_json::json;
 
@@ -38,6 +39,7 @@ struct Subject {
     external_event_id: String,
     developer_id: DeveloperId,
     metric_id: String,
+    occurred_at: DateTime<Utc>,
     state: State,
 }
 
@@ -55,7 +57,8 @@ async fn decide(engine: &Engine, who: &Principal, id: SuccessEventId, decision: 
 
     let subject = sqlx::query_as!(
         Subject,
-        r#"select partner_id as "partner_id: PartnerId", external_event_id, developer_id as "developer_id: DeveloperId", metric_id, state as "state: State"
+        r#"select partner_id as "partner_id: PartnerId", external_event_id, developer_id as "developer_id: DeveloperId", metric_id, occurred_at,
+                  state as "state: State"
            from success_events where success_event_id = $1 for update"#,
         id.0,
     )
@@ -67,7 +70,7 @@ async fn decide(engine: &Engine, who: &Principal, id: SuccessEventId, decision: 
     save(&mut work, who, id, decision, reason).await?;
     record_in_audit_log(&mut work, who, &subject, decision, reason).await?;
 
-    let counts = work.counts(&subject.partner_id);
+    let counts = work.counts(&subject.partner_id, subject.occurred_at);
     counts.successes += i64::from(decision == State::Verified) - i64::from(subject.state == State::Verified);
     rate_again(&mut work, subject.developer_id, &subject.partner_id, Reach::All).await?;
     work.announce(LiveEvent::Success { success_event_id: id, partner_id: subject.partner_id });

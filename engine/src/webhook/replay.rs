@@ -90,6 +90,19 @@ mod tests {
     }
 
     #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn the_audit_log_says_what_a_delivery_was_before_its_replay(db: PgPool) {
+        let engine = with_dead_deliveries(db).await;
+        let figma = Filter { partner_id: Some("figma".parse().unwrap()), ..Filter::default() };
+        let dead = webhook::list(&engine, &Principal::CommandLine, &figma).await.unwrap().deliveries.remove(0);
+        webhook::replay(&engine, &Principal::CommandLine, dead.webhook_delivery_id).await.unwrap();
+        let detail: serde_json::Value =
+            sqlx::query_scalar("select detail from audit_entries where action = 'webhook.replay'").fetch_one(&engine.db).await.unwrap();
+        assert_eq!(detail["before"]["state"], "dead");
+        assert!(detail["before"]["error"].as_str().is_some_and(|error| !error.is_empty()), "{detail}");
+        assert_eq!(detail["after"], json!({ "state": "received", "attempts": 0, "error": null }));
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
     async fn only_operators_see_and_replay(db: PgPool) {
         let engine = with_dead_deliveries(db).await;
         let id = engine.new_id();

@@ -20,7 +20,7 @@ use crate::{auth::text, problem::ApiResult};
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Says that the answer is the one of an earlier request.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// 201 for a conversion that is new, 200 for one that is known, and the same answer again for the same `Idempotency-Key`.
 pub async fn create(

@@ -17,7 +17,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{HeaderMap, Method, header},
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use tower_http::cors::{Any, CorsLayer};
 
@@ -27,7 +27,9 @@ use crate::{auth::text, redirect, router::AppState};
 pub fn routes() -> Router<AppState> {
     let uploads = Router::new()
         .route("/api/v1/sites", post(sites::create))
+        .route("/api/v1/sites/{id}/analysis", put(sites::analyse))
         .route("/sites", post(sites::create_by_form))
+        .route("/sites/{id}/analysis", post(sites::analyse_by_form))
         .layer(DefaultBodyLimit::max(sites::UPLOAD_BYTES_MAX));
     let files = Router::new()
         .route("/imports", post(files::upload_import))
@@ -51,7 +53,7 @@ pub fn routes() -> Router<AppState> {
     Router::new()
         .route("/api/v1/sites/{id}/recommendations", get(recommendations::list))
         .layer(any_origin())
-        .route("/api/v1/sites/{id}", get(sites::show))
+        .route("/api/v1/sites/{id}", get(sites::show).patch(sites::edit).layer(DefaultBodyLimit::max(conversions::BODY_BYTES_MAX)))
         .route("/api/v1/successes", post(successes::create).layer(DefaultBodyLimit::max(successes::BODY_BYTES_MAX)))
         .route("/case-studies/{id}/export/{format}", get(case_studies::export))
         .route("/reports/attribution.csv", get(multitouch::export))

@@ -1,4 +1,5 @@
-//! `GET /api/v1/sites/{id}/recommendations`: the offers for a site, for its widget on any origin.
+//! `GET /api/v1/sites/{id}/recommendations`: the offers for a site, for its widget on any origin. The site's id is no secret, so that
+//! only our people and the site generator's token see more than what fits.
 
 use axum::{
     Extension, Json,
@@ -52,16 +53,16 @@ pub struct Asked {
 struct OfferAnswer {
     #[serde(flatten)]
     offer: VisitorOffer,
-    score: f64,
     integration_method: Option<IntegrationKind>,
     #[serde(flatten)]
     expectation: Option<Expectation>,
 }
 
-/// What only operators see.
+/// What only our people see. The score is part of it: it follows from the revenue.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Expectation {
+    score: f64,
     conversion_probability: ProbabilityAnswer,
     expected_revenue: MoneyAnswer,
 }
@@ -100,18 +101,11 @@ pub async fn list(
         may_read: who.may_read(),
     };
     let found = recommendation::for_site(&engine, site_id, &asker).await?;
-    let visible = found.for_visitors().offers;
-    let offer = |(visible, LinkedOffer { offer, .. }): (VisitorOffer, &LinkedOffer)| OfferAnswer {
-        offer: visible,
-        score: round(offer.score),
-        integration_method: offer.integration,
-        expectation: tells_all.then(|| expectation(offer)),
-    };
     let answer = Answer {
         recommendation_id: found.recommendation_id,
         site_id,
         disclosure: "Partner offers. project4site may earn a commission.",
-        offers: visible.into_iter().zip(&found.offers).map(offer).collect(),
+        offers: found.offers.iter().filter_map(|linked| offer(linked, tells_all)).collect(),
         model_version: found.model_version,
         layout: found.layout,
         keeps_visitor: found.keeps_visitor && !is_private,
@@ -122,10 +116,20 @@ pub async fn list(
     Ok((headers, Json(answer)))
 }
 
+/// Nothing for an offer that is not for everybody's eyes.
+fn offer(linked: &LinkedOffer, tells_all: bool) -> Option<OfferAnswer> {
+    Some(OfferAnswer {
+        offer: if tells_all { VisitorOffer::whole(linked) } else { VisitorOffer::public(linked)? },
+        integration_method: linked.offer.integration,
+        expectation: tells_all.then(|| expectation(&linked.offer)),
+    })
+}
+
 fn expectation(offer: &Offer) -> Expectation {
     let Probability { mean, low, high } = offer.conversion_probability;
     let revenue = Money::new(offer.expected_revenue_minor, offer.currency);
     Expectation {
+        score: round(offer.score),
         conversion_probability: ProbabilityAnswer { estimate: round(mean), low: round(low), high: round(high) },
         expected_revenue: MoneyAnswer { amount: revenue.to_decimal().to_string(), currency: revenue.currency },
     }

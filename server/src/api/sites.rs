@@ -1,14 +1,16 @@
-//! Sites: a project goes in as an archive, its analysis, referral codes and embed line come out.
+//! Sites: a project goes in as an archive, its analysis, referral codes and embed line come out; later it may be analysed again, corrected
+//! and retired.
+
+mod upload;
 
 use axum::{
     Extension, Json,
-    extract::{
-        Multipart, Path, State,
-        multipart::{Field, MultipartError},
-    },
-    http::{HeaderMap, StatusCode},
+    body::Bytes,
+    extract::{Multipart, Path, State, multipart::MultipartRejection, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
+use chrono::{DateTime, Utc};
 use domain::{
     PartnerId, Problem, SiteId,
     analysis::Analysis,
@@ -17,20 +19,22 @@ use domain::{
 };
 use engine::{
     Engine, Error,
-    access::require_scope,
-    site::{self, NewSite},
+    site::{self, Change, NewSite, Request},
 };
 use serde::Serialize;
+use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::{base_url, embed_line};
-use crate::auth::REFUSED_BODY_BYTES;
+use super::{
+    base_url,
+    conversions::{REPLAYED, idempotency_key, read_object},
+    embed_line,
+};
 use crate::problem::{ApiError, ApiResult};
+use upload::Upload;
 
 /// An archive of 64 MiB, and 64 KiB for the other fields and the seams between them.
 pub const UPLOAD_BYTES_MAX: usize = (64 << 20) + (64 << 10);
-/// Of a field that is no file.
-const TEXT_BYTES_MAX: usize = 2_000;
 
 /// A site as the API tells it.
 #[derive(Serialize)]
@@ -40,6 +44,9 @@ pub struct SiteAnswer {
     name: String,
     url: Option<String>,
     analysis: Option<Analysis>,
+    analysed_at: Option<DateTime<Utc>>,
+    /// Since when it is retired: it shows no offers, while its links still lead on.
+    archived_at: Option<DateTime<Utc>>,
     referral_codes: Vec<CodeAnswer>,
     /// The line for the site's pages.
     embed: String,
@@ -68,35 +75,73 @@ impl SiteAnswer {
             name: site.name,
             url: site.url,
             analysis: site.analysis,
+            analysed_at: site.analysed_at,
+            archived_at: site.archived_at,
             referral_codes: site.links.into_iter().map(code).collect(),
         }
     }
 }
 
-/// `POST /api/v1/sites`, multipart: `name`, `user_ref`, `archive`, and perhaps `url`.
+/// `POST /api/v1/sites`, multipart: `name`, `user_ref`, `archive`, and perhaps `url`. The same request again with the same
+/// `Idempotency-Key` is answered with the site that the first one made.
 pub async fn create(
     State(engine): State<Engine>,
     Extension(who): Extension<Principal>,
     headers: HeaderMap,
-    upload: Result<Multipart, axum::extract::multipart::MultipartRejection>,
-) -> ApiResult<(StatusCode, Json<SiteAnswer>)> {
-    let upload = upload.map_err(|rejection| Problem::new(415, "unsupported", "not a multipart form").detail(rejection.body_text()))?;
-    let site = receive(&engine, &who, upload).await?;
-    Ok((StatusCode::CREATED, Json(SiteAnswer::new(site, &base_url(&headers)))))
+    upload: Result<Multipart, MultipartRejection>,
+) -> ApiResult<Response> {
+    let (site, replayed) = add(&engine, &who, idempotency_key(&headers)?, multipart(upload)?).await?;
+    let mut answer = (StatusCode::CREATED, Json(SiteAnswer::new(site, &base_url(&headers)))).into_response();
+    if replayed {
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(answer)
 }
 
 /// `POST /sites`: the same from the page's form, answered by a page.
 pub async fn create_by_form(State(engine): State<Engine>, Extension(who): Extension<Principal>, upload: Multipart) -> Response {
-    match receive(&engine, &who, upload).await {
-        Ok(site) => Redirect::to(&format!("/sites/{}", site.site_id)).into_response(),
-        Err(ApiError(problem)) if problem.status == 401 => Redirect::to("/sign-in?next=/sites").into_response(),
-        Err(ApiError(problem)) => {
-            let field = problem.field.as_deref().map(|field| format!("{field}: ")).unwrap_or_default();
-            let text: String = format!("{field}{problem}").chars().take(300).collect();
-            let query = form_urlencoded::Serializer::new(String::new()).append_pair("error", &text).finish();
-            Redirect::to(&format!("/sites?{query}")).into_response()
-        }
+    match add(&engine, &who, None, upload).await {
+        Ok((site, _)) => Redirect::to(&format!("/sites/{}", site.site_id)).into_response(),
+        Err(error) => refuse("/sites", error),
     }
+}
+
+/// `PUT /api/v1/sites/{id}/analysis`, multipart: `archive`.
+pub async fn analyse(
+    State(engine): State<Engine>,
+    Extension(who): Extension<Principal>,
+    Path(id): Path<SiteId>,
+    headers: HeaderMap,
+    upload: Result<Multipart, MultipartRejection>,
+) -> ApiResult<Json<SiteAnswer>> {
+    let site = read_again(&engine, &who, id, multipart(upload)?).await?;
+    Ok(Json(SiteAnswer::new(site, &base_url(&headers))))
+}
+
+/// `POST /sites/{id}/analysis`: the same from the page's form, answered by a page.
+pub async fn analyse_by_form(
+    State(engine): State<Engine>,
+    Extension(who): Extension<Principal>,
+    Path(id): Path<SiteId>,
+    upload: Multipart,
+) -> Response {
+    let page = format!("/sites/{id}");
+    match read_again(&engine, &who, id, upload).await {
+        Ok(_) => Redirect::to(&format!("{page}?done=site-analysed")).into_response(),
+        Err(error) => refuse(&page, error),
+    }
+}
+
+/// `PATCH /api/v1/sites/{id}`: any of `name`, `url` (or null) and `archived`.
+pub async fn edit(
+    State(engine): State<Engine>,
+    Extension(who): Extension<Principal>,
+    Path(id): Path<SiteId>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> ApiResult<Json<SiteAnswer>> {
+    let site = site::edit(&engine, &who, id, &read_change(&read_object(body)?)?).await?;
+    Ok(Json(SiteAnswer::new(site, &base_url(&headers))))
 }
 
 /// `GET /api/v1/sites/{id}`
@@ -110,73 +155,86 @@ pub async fn show(
     Ok(Json(SiteAnswer::new(site, &base_url(&headers))))
 }
 
-async fn receive(engine: &Engine, who: &Principal, upload: Multipart) -> ApiResult<Site> {
-    // Nobody shall make us read 64 MiB before we ask who it is.
-    if let Err(refusal) = require_scope(who, "sites:write", "add sites") {
-        skip(upload).await;
-        return Err(refusal.into());
-    }
-    let form = Form::read(upload).await?;
-    let analysis = engine::analysis::analyze_archive(form.archive).await?;
-    let new = NewSite { name: form.name, url: form.url, user_ref: form.user_ref, analysis };
-    Ok(site::create(engine, who, new).await?)
-}
-
-/// Reads a little of what is refused, so that its sender gets to read the answer.
-async fn skip(mut upload: Multipart) {
-    let mut left = REFUSED_BODY_BYTES;
-    while let Ok(Some(mut field)) = upload.next_field().await {
-        while let Ok(Some(chunk)) = field.chunk().await {
-            left = left.saturating_sub(chunk.len());
-            if left == 0 {
-                return;
-            }
-        }
-    }
-}
-
-struct Form {
-    name: String,
-    url: Option<String>,
-    user_ref: String,
-    archive: Vec<u8>,
-}
-
-impl Form {
-    /// Reads the fields in any order and ignores others.
-    async fn read(mut upload: Multipart) -> ApiResult<Self> {
-        let (mut name, mut url, mut user_ref, mut archive) = (None, None, None, None);
-        while let Some(field) = upload.next_field().await.map_err(|error| broken("body", &error))? {
-            match field.name() {
-                Some("name") => name = Some(text("name", field).await?),
-                Some("url") => url = Some(text("url", field).await?),
-                Some("user_ref") => user_ref = Some(text("user_ref", field).await?),
-                Some("archive") => archive = Some(field.bytes().await.map_err(|error| broken("archive", &error))?.to_vec()),
-                _ => {}
-            }
-        }
-        let missing = |field: &'static str| move || ApiError::from(Error::invalid(field, "is missing"));
-        Ok(Self {
-            name: name.filter(|name| !name.is_empty()).ok_or_else(missing("name"))?,
-            url: url.filter(|url| !url.is_empty()),
-            user_ref: user_ref.filter(|user| !user.is_empty()).ok_or_else(missing("user_ref"))?,
-            archive: archive.filter(|bytes| !bytes.is_empty()).ok_or_else(missing("archive"))?,
-        })
-    }
-}
-
-async fn text(name: &'static str, field: Field<'_>) -> ApiResult<String> {
-    let text = field.text().await.map_err(|error| broken(name, &error))?;
-    if text.len() > TEXT_BYTES_MAX {
-        return Err(Error::invalid(name, format!("is longer than {TEXT_BYTES_MAX} bytes")).into());
-    }
-    Ok(text.trim().to_owned())
-}
-
-fn broken(field: &str, error: &MultipartError) -> ApiError {
-    let problem = match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(413, "too_large", "body too large").detail("the archive may have 64 MiB"),
-        _ => Problem::new(400, "malformed", "malformed body").detail(error.body_text()),
+/// Adds a site; the flag says that the request came before and made it then.
+async fn add(engine: &Engine, who: &Principal, key: Option<&str>, upload: Multipart) -> ApiResult<(Site, bool)> {
+    let mut upload = Upload::read(who, upload).await?;
+    let (name, user_ref, archive) = (upload.name()?, upload.user_ref()?, upload.archive()?);
+    let url = upload.url;
+    let request = match key {
+        // Hashing 64 MiB takes longer than other requests should wait.
+        Some(key) => Some(tokio::task::block_in_place(|| {
+            Request::new(key, &[name.as_bytes(), url.as_deref().unwrap_or_default().as_bytes(), user_ref.as_bytes(), &archive])
+        })?),
+        None => None,
     };
-    problem.field(field).into()
+    if let Some(request) = &request
+        && let Some(site) = site::made_before(engine, who, request).await?
+    {
+        return Ok((site, true));
+    }
+    let analysis = engine::analysis::analyze_archive(archive).await?;
+    let site = site::create_once(engine, who, request.as_ref(), NewSite { name, url, user_ref, analysis }).await?;
+    Ok((site, false))
+}
+
+async fn read_again(engine: &Engine, who: &Principal, id: SiteId, upload: Multipart) -> ApiResult<Site> {
+    let archive = Upload::read(who, upload).await?.archive()?;
+    let analysis = engine::analysis::analyze_archive(archive).await?;
+    Ok(site::analyse(engine, who, id, &analysis).await?)
+}
+
+fn multipart(upload: Result<Multipart, MultipartRejection>) -> ApiResult<Multipart> {
+    let unsupported =
+        |rejection: MultipartRejection| Problem::new(415, "unsupported", "not a multipart form").detail(rejection.body_text()).into();
+    upload.map_err(unsupported)
+}
+
+/// Leads back to a page that tells what was wrong, or to signing in.
+fn refuse(page: &str, ApiError(problem): ApiError) -> Response {
+    if problem.status == 401 {
+        return Redirect::to(&format!("/sign-in?next={page}")).into_response();
+    }
+    let field = problem.field.as_deref().map(|field| format!("{field}: ")).unwrap_or_default();
+    let text: String = format!("{field}{problem}").chars().take(300).collect();
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("error", &text).finish();
+    Redirect::to(&format!("{page}?{query}")).into_response()
+}
+
+/// An unknown field is refused: it may be a slip in the name of one.
+fn read_change(fields: &Map<String, Value>) -> Result<Change, Error> {
+    let mut change = Change::default();
+    for (field, value) in fields {
+        match (field.as_str(), value) {
+            ("name", Value::String(name)) => change.name = Some(name.clone()),
+            ("url", Value::String(url)) => change.url = Some(Some(url.clone())),
+            ("url", Value::Null) => change.url = Some(None),
+            ("archived", Value::Bool(archived)) => change.archived = Some(*archived),
+            ("name", _) => return Err(Error::invalid("name", "must be a text")),
+            ("url", _) => return Err(Error::invalid("url", "must be a text or null")),
+            ("archived", _) => return Err(Error::invalid("archived", "must be true or false")),
+            (other, _) => return Err(Error::invalid(other, "is none of name, url and archived")),
+        }
+    }
+    Ok(change)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_change_names_what_changes_and_nothing_else() {
+        let read = |json: Value| read_change(json.as_object().unwrap());
+        assert_eq!(read(json!({})).unwrap(), Change::default());
+        let all = json!({ "name": "Shop", "url": null, "archived": true });
+        assert_eq!(read(all).unwrap(), Change { name: Some("Shop".to_owned()), url: Some(None), archived: Some(true) });
+        assert_eq!(read(json!({ "url": "https://a.example" })).unwrap().url, Some(Some("https://a.example".to_owned())));
+        for (field, wrong) in [("name", json!(null)), ("url", json!(1)), ("archived", json!("yes")), ("user_ref", json!("u"))] {
+            let error = read(json!({ field: wrong })).unwrap_err();
+            assert!(matches!(&error, Error::Invalid { field: named, .. } if named == field), "{error}");
+        }
+    }
 }

@@ -147,6 +147,7 @@ fn file(run: &str, role: &Role) -> Result<PartnerFile, Failure> {
         display_name: format!("Simulated, {}", role.name),
         description: "A partner of the simulator; nobody is recommended it".to_owned(),
         category: "simulation".to_owned(),
+        engines: Vec::new(),
         homepage_url: "https://simulated.example".to_owned(),
         api_base_url: "https://simulated.example".to_owned(),
         auth_type: AuthType::ApiKey,

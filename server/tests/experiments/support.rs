@@ -41,6 +41,8 @@ pub fn button_test(key: &str, unit: &str) -> Value {
     })
 }
 
+const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
 /// What the two variants of [`button_test`] show.
 pub const TEXTS: [&str; 2] = ["Create it with Supabase Database now", "Go"];
 
@@ -74,8 +76,10 @@ pub struct Client {
 }
 
 impl Client {
+    /// Somebody with a browser: what bots see counts nothing.
     pub fn anonymous(address: &str) -> Self {
-        Self { http: reqwest::Client::new(), base: format!("http://{address}"), token: None }
+        let http = reqwest::Client::builder().user_agent(BROWSER).build().expect("a client");
+        Self { http, base: format!("http://{address}"), token: None }
     }
 
     /// A machine with a token of these scopes.

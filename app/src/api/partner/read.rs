@@ -6,24 +6,17 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use domain::{
     Currency, Money, PartnerId,
     attribution::Model,
-    partner::{
-        IntegrationKind, IntegrationMethod, Partner, PartnerSecret, SecretPurpose, SuccessMetric, TermsValues, UrlTemplate, WebhookEvent,
-        WebhookScheme,
-    },
+    partner::{Partner, PartnerSecret, SuccessMetric, Terms, TermsValues, WebhookEvent, WebhookScheme},
 };
 use engine::partner::TermsVersion;
 use rust_decimal::Decimal;
 
-use super::{Endpoint, PartnerDetail, SecretRow, TermsForm};
+use super::{ComingTerms, Endpoint, PartnerDetail, SecretRow, TermsForm, identity};
 use crate::{
     AppError,
     api::request::{invalid, origin},
     panels,
 };
-
-pub const MADE_SECRET_COOKIE: &str = "made_secret";
-/// 60 s: longer than any redirect takes.
-pub const MADE_SECRET_SECONDS: u32 = 60;
 
 /// A text that is no slug names no partner.
 pub fn read_id(text: &str) -> Result<PartnerId, AppError> {
@@ -33,21 +26,34 @@ pub fn read_id(text: &str) -> Result<PartnerId, AppError> {
 pub fn detail(partner: Partner, terms: Vec<TermsVersion>, secrets: Vec<PartnerSecret>, now: DateTime<Utc>) -> PartnerDetail {
     let base = format!("{}/webhooks/{}", origin(), partner.partner_id);
     let is_standard = |webhook: &&WebhookEvent| webhook.authentication == WebhookScheme::StandardWebhooks;
+    let newest = terms.first().map(|version| &version.terms);
     PartnerDetail {
-        deep_link: partner.deep_link().map(|method| method.url_template.as_str().to_owned()),
+        edited: identity::edited(&partner),
         identity: panels::identity(&partner),
-        newest_terms: terms.first().map(|version| form(&version.terms.values, &partner.success_metrics)).unwrap_or_default(),
+        newest_terms: newest.map(form_of).unwrap_or_default(),
+        terms_seen: newest.map(|terms| terms.partner_terms_id.to_string()).unwrap_or_default(),
+        coming: terms.iter().filter(|version| engine::partner::may_be_withdrawn(&version.terms, now)).map(coming).collect(),
         metric_names: partner.success_metrics.iter().map(|metric| (metric.id.clone(), metric.name.clone())).collect(),
         terms_history: panels::terms_history(terms, now),
         metrics: panels::metrics(partner.success_metrics),
         example: partner.webhook_events.iter().find(is_standard).map(|webhook| curl_example(&format!("{base}/{}", webhook.path))),
         webhooks: partner.webhook_events.into_iter().map(|webhook| endpoint(&base, &webhook)).collect(),
+        postback_url: format!("{}/postback/{}?{POSTBACK_QUERY}", origin(), partner.partner_id),
         secrets: secrets.into_iter().map(secret_row).collect(),
+        refusals: String::new(),
         partner_id: partner.partner_id.to_string(),
         display_name: partner.display_name,
         description: partner.description,
         active: partner.active,
     }
+}
+
+/// What a sale needs; `docs/PARTNER-WEBHOOKS.md` lists all parameters.
+const POSTBACK_QUERY: &str = "token=TOKEN&click_id=CLICK_ID&txid=ORDER_ID&amount=AMOUNT&currency=CURRENCY";
+
+fn coming(version: &TermsVersion) -> ComingTerms {
+    let Terms { partner_terms_id, version, effective_from, .. } = version.terms;
+    ComingTerms { id: partner_terms_id, version, effective_from }
 }
 
 fn endpoint(base: &str, webhook: &WebhookEvent) -> Endpoint {
@@ -64,12 +70,17 @@ fn endpoint(base: &str, webhook: &WebhookEvent) -> Endpoint {
 fn secret_row(secret: PartnerSecret) -> SecretRow {
     SecretRow {
         id: secret.partner_secret_id.to_string(),
-        signs_webhooks: secret.purpose == SecretPurpose::Webhook,
+        purpose: secret.purpose,
         hint: secret.hint,
         created_at: secret.created_at,
         created_by: secret.created_by,
         revoked_at: secret.revoked_at,
     }
+}
+
+/// What a form for terms shows that starts from these.
+pub fn form_of(terms: &Terms) -> TermsForm {
+    form(&terms.values, &terms.success_metrics)
 }
 
 /// What [`read_terms`] reads, with the time left to be chosen.
@@ -125,13 +136,6 @@ curl -i '{url}' \
   -H "webhook-signature: v1,$SIGNATURE" \
   -d "$BODY""#
     )
-}
-
-/// The methods with another deep link; `None`, which changes nothing, if the partner has no deep link.
-pub fn with_deep_link(mut methods: Vec<IntegrationMethod>, template: &str) -> Result<Option<Vec<IntegrationMethod>>, AppError> {
-    let Some(method) = methods.iter_mut().find(|method| method.kind == IntegrationKind::DeepLink) else { return Ok(None) };
-    method.url_template = UrlTemplate::try_from(template.to_owned()).map_err(|error| invalid("deep_link", error))?;
-    Ok(Some(methods))
 }
 
 /// Reads what was typed; the bounds are checked with the values.
@@ -262,21 +266,5 @@ mod tests {
             let typed = BTreeMap::from([(id.to_owned(), text.to_owned())]);
             assert_eq!(with_multipliers(metrics(), &typed).unwrap_err().0.field, Some(format!("multipliers.{id}")));
         }
-    }
-
-    #[test]
-    fn a_deep_link_that_leads_elsewhere_is_refused() {
-        let method = |kind| IntegrationMethod {
-            kind,
-            url_template: UrlTemplate::try_from("https://acme.example/".to_owned()).unwrap(),
-            conversion_tracking: true,
-            customization: Default::default(),
-        };
-        let methods = vec![method(IntegrationKind::DeepLink), method(IntegrationKind::EmbedWidget)];
-        assert_eq!(with_deep_link(methods.clone(), "http://acme.example/").unwrap_err().0.field.as_deref(), Some("deep_link"));
-        let changed = with_deep_link(methods, "https://acme.example/?c={{CLICK_ID}}").unwrap().unwrap();
-        assert_eq!(changed[0].url_template.as_str(), "https://acme.example/?c={{CLICK_ID}}");
-        assert_eq!(changed[1].url_template.as_str(), "https://acme.example/");
-        assert_eq!(with_deep_link(Vec::new(), "anything").unwrap(), None);
     }
 }

@@ -3,8 +3,10 @@
 use leptos::prelude::*;
 
 use crate::{
-    api::{PartnerDetail, UpdatePartner},
-    components::{CheckboxField, FormError, FormField, Notice, Panel, SubmitButton, TextAreaField, Tone, about, failure},
+    api::{EditedIdentity, PartnerDetail, UpdatePartner},
+    components::{
+        CheckboxField, FormError, FormField, Notice, Panel, SelectField, SubmitButton, TextAreaField, Tone, about, choices, failure,
+    },
 };
 
 const PLACEHOLDERS: &str =
@@ -24,35 +26,50 @@ pub fn IdentityPanels(partner: PartnerDetail, update: ServerAction<UpdatePartner
     }
 }
 
+/// Its fields; what is wrong with one is told there.
+const FIELDS: &[&str] = &["display_name", "tier", "homepage_url", "description", "deep_link"];
+
+/// What the page showed goes with it, so that a form of an older page does not undo what somebody else has changed.
 #[component]
 fn EditForm(partner: PartnerDetail, update: ServerAction<UpdatePartner>) -> impl IntoView {
     let failed = failure(update);
     let saved = move || update.value().with(|value| matches!(value, Some(Ok(()))));
+    let EditedIdentity { form, has_deep_link, seen } = partner.edited;
+    let tiers = choices([("1", "Tier 1"), ("2", "Tier 2"), ("3", "Tier 3")]);
     view! {
         <ActionForm action=update attr:class="form">
             <input type="hidden" name="partner_id" value=partner.partner_id/>
+            <input type="hidden" name="seen" value=seen/>
             <CheckboxField
-                name="active"
+                name="form[active]"
                 label="Active"
-                checked=partner.active
+                checked=form.active.is_some()
                 hint="An inactive partner is not recommended, its links lead nowhere, and it earns us nothing new."
             />
-            <TextAreaField
-                name="description"
-                label="Description"
-                value=partner.description
-                rows=3
-                required=true
-                error=about(failed, "description")
+            <FormField name="form[display_name]" label="Name" value=form.display_name required=true error=about(failed, "display_name")/>
+            <SelectField
+                name="form[tier]" label="Tier" options=tiers value=form.tier
+                hint="Lists of partners go by it; 1 comes first." error=about(failed, "tier")
             />
-            {match partner.deep_link {
-                Some(link) => view! {
-                    <FormField name="deep_link" label="Deep link" value=link hint=PLACEHOLDERS required=true error=about(failed, "deep_link")/>
+            <FormField
+                name="form[homepage_url]" label="Home page" kind="url" value=form.homepage_url required=true
+                hint="Where a link leads if there is no deep link." error=about(failed, "homepage_url")
+            />
+            <TextAreaField
+                name="form[description]" label="Description" value=form.description rows=3 required=true error=about(failed, "description")
+            />
+            {if has_deep_link {
+                view! {
+                    <FormField
+                        name="form[deep_link]" label="Deep link" value=form.deep_link hint=PLACEHOLDERS required=true
+                        error=about(failed, "deep_link")
+                    />
                 }
-                .into_any(),
-                None => view! { <input type="hidden" name="deep_link" value=""/> }.into_any(),
+                .into_any()
+            } else {
+                view! { <input type="hidden" name="form[deep_link]" value=""/> }.into_any()
             }}
-            <FormError failure=failed fields=&["description", "deep_link"]/>
+            <FormError failure=failed fields=FIELDS/>
             <Show when=saved><Notice tone=Tone::Good>"Saved. New clicks follow at once."</Notice></Show>
             <div class="row"><SubmitButton label="Save" pending=update.pending()/></div>
         </ActionForm>

@@ -4,9 +4,10 @@ use domain::attribution::Model;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
+use super::Actions;
 use crate::{
-    api::{AddTerms, PartnerDetail, TermsForm},
-    components::{FormError, FormField, Panel, SelectField, SubmitButton, about, failure},
+    api::{AddTerms, ComingTerms, PartnerDetail, TermsForm, WithdrawTerms},
+    components::{Confirm, FormError, FormField, Panel, SelectField, SubmitButton, Time, about, failure},
 };
 
 const FIELDS: &[&str] = &[
@@ -24,17 +25,51 @@ const FIELDS: &[&str] = &[
 ];
 
 #[component]
-pub fn TermsPanels(partner: PartnerDetail, add_terms: ServerAction<AddTerms>, may_operate: bool) -> impl IntoView {
-    let PartnerDetail { partner_id, newest_terms, metric_names, terms_history, .. } = partner;
+pub fn TermsPanels(partner: PartnerDetail, actions: Actions, may_operate: bool) -> impl IntoView {
+    let PartnerDetail { partner_id, newest_terms, terms_seen, metric_names, terms_history, coming, .. } = partner;
+    let of_coming = partner_id.clone();
     view! {
         <Panel title="Terms" hint="a conversion keeps the terms in force when it happened" flush=true>
             <div inner_html=terms_history></div>
         </Panel>
+        {(may_operate && !coming.is_empty()).then(|| view! { <Coming partner_id=of_coming coming withdraw=actions.withdraw_terms/> })}
         {may_operate.then(|| view! {
             <div id="new-terms">
-                <Panel title="New terms"><NewTerms partner_id newest=newest_terms metric_names add_terms/></Panel>
+                <Panel title="New terms">
+                    <NewTerms partner_id newest=newest_terms seen=terms_seen metric_names add_terms=actions.add_terms/>
+                </Panel>
             </div>
         })}
+    }
+}
+
+/// Versions that nothing can have been rated with yet.
+#[component]
+fn Coming(partner_id: String, coming: Vec<ComingTerms>, withdraw: ServerAction<WithdrawTerms>) -> impl IntoView {
+    let items = coming.into_iter().map(|terms| view! { <ComingLine partner_id=partner_id.clone() terms withdraw/> }).collect_view();
+    view! {
+        <Panel title="Terms to come" hint="what has not begun can be withdrawn">
+            <ul class="stack">{items}</ul>
+            <FormError failure=failure(withdraw)/>
+        </Panel>
+    }
+}
+
+#[component]
+fn ComingLine(partner_id: String, terms: ComingTerms, withdraw: ServerAction<WithdrawTerms>) -> impl IntoView {
+    let ComingTerms { id, version, effective_from } = terms;
+    let question = format!("Withdraw version {version}? The version before it goes on, and the audit log keeps what this one said.");
+    view! {
+        <li class="row">
+            <span>{format!("Version {version} begins ")}<Time at=effective_from/></span>
+            <Confirm label=format!("Withdraw version {version}") question>
+                <ActionForm action=withdraw>
+                    <input type="hidden" name="partner_id" value=partner_id/>
+                    <input type="hidden" name="terms_id" value=id.to_string()/>
+                    <SubmitButton label="Withdraw it" kind="danger" pending=withdraw.pending()/>
+                </ActionForm>
+            </Confirm>
+        </li>
     }
 }
 
@@ -59,6 +94,8 @@ fn with_query(mut newest: TermsForm) -> TermsForm {
 fn NewTerms(
     partner_id: String,
     newest: TermsForm,
+    /// The id of the terms that it starts from.
+    seen: String,
     metric_names: Vec<(String, String)>,
     add_terms: ServerAction<AddTerms>,
 ) -> impl IntoView {
@@ -71,6 +108,7 @@ fn NewTerms(
                 "New terms are a new version. Conversions that happened before it starts keep the terms that they had, and nothing is rated anew."
             </p>
             <input type="hidden" name="partner_id" value=partner_id/>
+            <input type="hidden" name="seen" value=seen/>
             <h3 class="partner__subtitle">"Rates"</h3>
             <Rates newest=newest.clone() failed/>
             <h3 class="partner__subtitle">"Who may claim a conversion"</h3>
@@ -166,7 +204,7 @@ fn Payment(newest: TermsForm, failed: Failed) -> impl IntoView {
                 hint="Before a commission can be approved." failed
             />
             <FormField
-                name="terms[effective_from]" label="In force from (UTC)" kind="datetime-local"
+                name="terms[effective_from]" label="In force from (UTC)" kind="datetime-local" value=newest.effective_from
                 hint="Leave it empty to start in 6 minutes, the soonest." error=about(failed, "effective_from")
             />
         </div>

@@ -1,29 +1,42 @@
-//! Where the partner sends its events to, the secrets that they are signed with, and a test.
+//! Where the partner sends its events to, the secrets that prove them to be its own, and a test.
 
+use domain::partner::SecretPurpose;
 use leptos::prelude::*;
 
 use super::Actions;
 use crate::{
-    api::{Endpoint, PartnerDetail, SecretRow},
-    components::{Badge, CodeBlock, Confirm, CopyField, DataTable, EmptyState, FormError, Panel, SubmitButton, Time, Tone, failure},
+    api::{Endpoint, MadeSecret, PartnerDetail, SecretRow},
+    components::{
+        Badge, CodeBlock, Confirm, CopyField, DataTable, EmptyState, FormError, Panel, SelectField, SubmitButton, Time, Tone, choices,
+        failure,
+    },
 };
 
 #[component]
-pub fn WebhookPanels(partner: PartnerDetail, made_before: Option<String>, actions: Actions, may_operate: bool) -> impl IntoView {
-    let PartnerDetail { partner_id, webhooks, example, secrets, .. } = partner;
-    let has_secret = secrets.iter().any(|secret| secret.signs_webhooks && secret.revoked_at.is_none());
+pub fn WebhookPanels(partner: PartnerDetail, made_before: Option<MadeSecret>, actions: Actions, may_operate: bool) -> impl IntoView {
+    let PartnerDetail { partner_id, webhooks, postback_url, example, secrets, refusals, .. } = partner;
+    let has_secret = secrets.iter().any(|secret| secret.purpose == SecretPurpose::Webhook && secret.revoked_at.is_none());
     let tested = may_operate.then(|| partner_id.clone());
     let maker = tested.clone();
     view! {
-        <Panel title="Webhook secrets" hint="the partner signs its events with them; two at most are active, for a rotation">
+        <Panel title="Secrets" hint="two at most are active for each purpose, for a rotation">
             <div class="stack">
-                <MadeSecret made=made_before/>
+                <Made made=made_before/>
                 <SecretTable partner_id secrets actions may_operate/>
                 {maker.map(|partner_id| view! { <MakeSecretForm partner_id actions/> })}
             </div>
         </Panel>
+        {(!refusals.is_empty()).then(|| view! { <div inner_html=refusals></div> })}
         <Panel title="Webhook endpoints" hint="where the partner sends its events to">
             <EndpointList webhooks/>
+        </Panel>
+        <Panel title="Postback" hint="for trackers that cannot sign">
+            <div class="stack">
+                <CopyField label="Postback URL" value=postback_url/>
+                <p class="partner__note">
+                    "TOKEN is a secret for postbacks, from above. The other words in capitals are where the tracker puts its own values."
+                </p>
+            </div>
         </Panel>
         <Panel title="Try it">
             <div class="stack">
@@ -36,12 +49,16 @@ pub fn WebhookPanels(partner: PartnerDetail, made_before: Option<String>, action
 
 /// The new secret, this once: from the cookie that came with the page.
 #[component]
-fn MadeSecret(made: Option<String>) -> impl IntoView {
-    made.map(|secret| {
+fn Made(made: Option<MadeSecret>) -> impl IntoView {
+    made.map(|MadeSecret { purpose, secret }| {
+        let label = match purpose {
+            SecretPurpose::Webhook => "New webhook secret",
+            SecretPurpose::Postback => "New postback token",
+        };
         view! {
             <div class="secret-once" role="status">
                 <p><strong>"Copy this secret now. It is never shown again."</strong></p>
-                <CopyField label="New webhook secret" value=secret/>
+                <CopyField label value=secret/>
                 <p class="partner__note">"Give it to the partner over a safe channel. Until they use it, the one before still works."</p>
             </div>
         }
@@ -53,7 +70,7 @@ fn SecretTable(partner_id: String, secrets: Vec<SecretRow>, actions: Actions, ma
     if secrets.is_empty() {
         return view! {
             <EmptyState title="No secret is set">
-                <p>"Every webhook is refused until there is one."</p>
+                <p>"Every webhook and every postback is refused until there is one."</p>
             </EmptyState>
         }
         .into_any();
@@ -62,7 +79,7 @@ fn SecretTable(partner_id: String, secrets: Vec<SecretRow>, actions: Actions, ma
         secrets.into_iter().map(|secret| view! { <SecretLine partner_id=partner_id.clone() secret actions may_operate/> }).collect_view();
     view! {
         <div class="partner__bleed">
-            <DataTable caption="Webhook secrets, the newest first" cards=true columns=vec!["Ends with", "For", "State", "Made", "Made by", "Revoke"]>
+            <DataTable caption="Secrets, the newest first" cards=true columns=vec!["Ends with", "For", "State", "Made", "Made by", "Revoke"]>
                 {rows}
             </DataTable>
         </div>
@@ -73,7 +90,10 @@ fn SecretTable(partner_id: String, secrets: Vec<SecretRow>, actions: Actions, ma
 
 #[component]
 fn SecretLine(partner_id: String, secret: SecretRow, actions: Actions, may_operate: bool) -> impl IntoView {
-    let purpose = if secret.signs_webhooks { "webhooks" } else { "postbacks" };
+    let purpose = match secret.purpose {
+        SecretPurpose::Webhook => "webhooks",
+        SecretPurpose::Postback => "postbacks",
+    };
     let question = format!("Revoke the secret that ends with {}? What is signed with it is refused at once.", secret.hint);
     let revoke = move || {
         view! {
@@ -103,16 +123,21 @@ fn SecretLine(partner_id: String, secret: SecretRow, actions: Actions, may_opera
     }
 }
 
+/// It asks first: a secret that is made by a slip is one more to hand over, or stands in the way of the next one.
 #[component]
 fn MakeSecretForm(partner_id: String, actions: Actions) -> impl IntoView {
+    let purposes = || choices([("webhook", "Webhooks, which it signs"), ("postback", "Postbacks, whose token it is")]);
     view! {
-        <ActionForm action=actions.make_secret>
-            <input type="hidden" name="partner_id" value=partner_id.clone()/>
-            <div class="row">
-                <SubmitButton label="Make new secret" pending=actions.make_secret.pending()/>
-                <span class="partner__note">"The newest secret before it stays active; older ones are revoked."</span>
-            </div>
-        </ActionForm>
+        <Confirm
+            label="Make new secret"
+            question="Make a secret for the partner? It is shown once. Those before it stay active until you revoke them; two at most are."
+        >
+            <ActionForm action=actions.make_secret attr:class="form">
+                <input type="hidden" name="partner_id" value=partner_id/>
+                <SelectField name="purpose" label="What it is for" options=purposes() value="webhook"/>
+                <SubmitButton label="Make it now" pending=actions.make_secret.pending()/>
+            </ActionForm>
+        </Confirm>
         <FormError failure=failure(actions.make_secret)/>
     }
 }

@@ -2,12 +2,17 @@
 
 use toml::{Table, Value};
 
-use super::{Ecosystem, Manifest, Usage, python::not_toml};
+use super::{
+    Ecosystem, Manifest, Usage,
+    python::not_toml,
+    xml::{self, Lines},
+};
 use crate::analysis::lexer::{Comments, Token, tokens};
 
 /// Dependencies and the parent; a `${property}` in a group or an artifact stays as it is.
 pub fn pom(path: &str, text: &str) -> Result<Manifest, String> {
-    let document = roxmltree::Document::parse(text).map_err(|error| format!("not valid XML: {error}"))?;
+    let document = xml::parse(text)?;
+    let lines = Lines::of(text);
     let mut manifest = Manifest::new(path, Ecosystem::Java);
     let project = document.root_element();
     let child = |node: roxmltree::Node<'_, '_>, name: &str| -> Option<String> {
@@ -27,7 +32,7 @@ pub fn pom(path: &str, text: &str) -> Result<Manifest, String> {
             (_, Some("true")) => Usage::Optional,
             _ => Usage::Runtime,
         };
-        manifest.depends_at(&format!("{group}:{artifact}"), usage, document.text_pos_at(node.range().start).row);
+        manifest.depends_at(&format!("{group}:{artifact}"), usage, lines.at(node.range().start));
     }
     Ok(manifest)
 }

@@ -8,11 +8,14 @@ mod npm;
 mod other;
 mod python;
 mod rust;
+mod xml;
 
 use std::collections::BTreeMap;
 
 use super::{
     Evidence, Finding, TechnologyKind, Usage,
+    budget::{Budget, DEPENDENCIES_MAX},
+    finding::clipped,
     rules::Ecosystem,
     tree::{File, Tree, folder},
 };
@@ -21,7 +24,10 @@ use super::{
 pub struct Manifest {
     pub path: String,
     pub ecosystem: Ecosystem,
+    /// At most [`DEPENDENCIES_MAX`].
     pub dependencies: Vec<Dependency>,
+    /// There are more dependencies than that.
+    has_more: bool,
     pub name: Option<String>,
     /// How it says that it is started, with the key that says so.
     pub start: Option<Stated>,
@@ -31,6 +37,8 @@ pub struct Manifest {
     pub installs_command: bool,
     /// Others can depend on it.
     pub is_importable: bool,
+    /// It says what only a package for others has to say: addresses, keywords, classifiers.
+    pub is_published: bool,
     /// It joins other packages and is none itself.
     pub is_workspace_root: bool,
     /// Named in the manifest itself: `packageManager`, `[tool.poetry]`.
@@ -72,12 +80,14 @@ impl Manifest {
             path: path.to_owned(),
             ecosystem,
             dependencies: Vec::new(),
+            has_more: false,
             name: None,
             start: None,
             has_build_script: false,
             has_test_script: false,
             installs_command: false,
             is_importable: false,
+            is_published: false,
             is_workspace_root: false,
             package_manager: None,
         }
@@ -89,21 +99,36 @@ impl Manifest {
 
     /// Notes a dependency at a key such as `dependencies.next`.
     fn depends(&mut self, name: &str, usage: Usage, key: impl Into<String>) {
-        self.dependencies.push(Dependency { name: name.to_owned(), usage, at: Place::Key(key.into()) });
+        self.note(name, usage, Place::Key(clipped(&key.into())));
     }
 
     /// Notes a dependency at a line.
     fn depends_at(&mut self, name: &str, usage: Usage, line: u32) {
-        self.dependencies.push(Dependency { name: name.to_owned(), usage, at: Place::Line(line) });
+        self.note(name, usage, Place::Line(line));
+    }
+
+    fn note(&mut self, name: &str, usage: Usage, at: Place) {
+        if self.has_room() {
+            self.dependencies.push(Dependency { name: clipped(name), usage, at });
+        } else {
+            self.has_more = true;
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.dependencies.len() < DEPENDENCIES_MAX
     }
 }
 
-/// Reads every manifest of the project; the second part says which could not be read, and why.
-pub fn read_all(tree: &Tree<'_>) -> (Vec<Manifest>, Vec<String>) {
+/// Reads the manifests of the project as far as the budget lasts; the second part says which could not be read, and why.
+pub fn read_all(tree: &Tree<'_>, budget: &mut Budget<'_>) -> (Vec<Manifest>, Vec<String>) {
     let mut manifests = Vec::new();
     let mut warnings = Vec::new();
     for file in &tree.files {
         let Some(reader) = reader(file) else { continue };
+        if !budget.lasts() {
+            break;
+        }
         let Some(content) = file.content else {
             warnings.push(format!("{}: not read", file.path));
             continue;
@@ -114,6 +139,13 @@ pub fn read_all(tree: &Tree<'_>) -> (Vec<Manifest>, Vec<String>) {
                 if file.auxiliary {
                     manifest.dependencies.iter_mut().for_each(|dependency| dependency.usage = Usage::Development);
                 }
+                if manifest.has_more {
+                    budget.cut(format!("only the first {DEPENDENCIES_MAX} dependencies of {} were looked at", clipped(file.path)));
+                }
+                if !budget.takes(manifest.dependencies.len()) {
+                    break;
+                }
+                manifest.name = manifest.name.as_deref().map(clipped);
                 manifests.push(manifest);
             }
             Err(reason) => warnings.push(format!("{}: {reason}", file.path)),

@@ -41,7 +41,7 @@ pub fn package_json(path: &str, text: &str) -> Result<Manifest, String> {
     Ok(manifest)
 }
 
-/// Its imports name packages as `npm:express@4` or `jsr:@oak/oak@^17`.
+/// Its imports name packages as `npm:express@4`, `jsr:@oak/oak@^17` or by an address.
 pub fn deno_json(path: &str, text: &str) -> Result<Manifest, String> {
     let value = object(&lexer::plain_json(text))?;
     let mut manifest = Manifest::new(path, Ecosystem::Deno);
@@ -53,12 +53,29 @@ pub fn deno_json(path: &str, text: &str) -> Result<Manifest, String> {
     }
     if let Some(imports) = value["imports"].as_object() {
         for (alias, target) in imports {
-            let Some((_, package)) = target.as_str().and_then(|target| target.split_once(':')) else { continue };
-            let version = package.char_indices().skip(1).find(|(_, c)| *c == '@').map_or(package.len(), |(index, _)| index);
-            manifest.depends(package[..version].trim_start_matches('/'), Usage::Runtime, format!("imports.{alias}"));
+            if let Some(package) = target.as_str().and_then(deno_package) {
+                manifest.depends(&package, Usage::Runtime, format!("imports.{alias}"));
+            }
         }
     }
+    if !value["deploy"].is_null() {
+        manifest.depends("deploy", Usage::Runtime, "deploy");
+    }
     Ok(manifest)
+}
+
+/// `npm:express` of npm's packages, `@oak/oak` of JSR's, `deno.land/x/oak` of the older ones; nothing for the project's own files.
+fn deno_package(target: &str) -> Option<String> {
+    let (scheme, rest) = target.split_once(':')?;
+    let rest = rest.trim_start_matches('/').trim_start_matches('*');
+    let (source, package) = match (scheme, rest.split_once('/')) {
+        ("npm", _) => ("npm:", rest),
+        ("https", Some(("esm.sh" | "cdn.skypack.dev", package))) => ("npm:", package.trim_start_matches('*')),
+        _ => ("", rest),
+    };
+    // A name may begin with `@`; the next one begins the version, and what follows is a path inside the package.
+    let end = package.char_indices().skip(1).find(|(_, c)| *c == '@').map_or(package.len(), |(index, _)| index);
+    Some(format!("{source}{}", &package[..end]))
 }
 
 fn object(text: &str) -> Result<Value, String> {
@@ -97,12 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn deno_imports_lose_their_scheme_and_version() {
-        let manifest = deno_json(
-            "deno.jsonc",
-            "{ // tools\n \"imports\": { \"a\": \"jsr:@oak/oak@^17\", \"b\": \"npm:express@4\", \"c\": \"./x.ts\" } }",
-        )
-        .unwrap();
-        assert_eq!(manifest.dependencies.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["@oak/oak", "express"]);
+    fn deno_imports_tell_their_source_and_lose_their_version() {
+        let text = r#"{ // tools
+            "imports": { "a": "jsr:@oak/oak@^17", "b": "npm:express@4", "c": "./x.ts", "d": "https://deno.land/x/fresh@1.7.3/",
+                "e": "https://esm.sh/*@supabase/supabase-js@2.4" } }"#;
+        let manifest = deno_json("deno.jsonc", text).unwrap();
+        let expected = ["@oak/oak", "npm:express", "deno.land/x/fresh", "npm:@supabase/supabase-js"];
+        assert_eq!(manifest.dependencies.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), expected);
     }
 }

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{Ecosystem, Manifest, Usage};
+use super::{
+    Ecosystem, Manifest, Usage,
+    xml::{self, Lines},
+};
 use crate::analysis::lexer::{Comments, Token, tokens};
 
 /// Tokens of a statement that are looked at: no dependency is declared in more, and hostile lines must not cost more.
@@ -50,8 +53,9 @@ fn without_major(module: &str) -> &str {
 /// A program: only `gem "name"` at the start of a statement is read, with the group that it stands in.
 pub fn gemfile(path: &str, text: &str) -> Result<Manifest, String> {
     let mut manifest = Manifest::new(path, Ecosystem::Ruby);
-    // What each open block is: a group for development, or anything else.
+    // What each open block is: a group for development, or anything else. How many are of the former is counted, not searched each time.
     let mut blocks: Vec<bool> = Vec::new();
+    let mut development_blocks = 0_usize;
     let tokens = tokens(text, Comments::Hash);
     let mut start = 0;
     for (index, (line, token)) in tokens.iter().enumerate() {
@@ -65,17 +69,17 @@ pub fn gemfile(path: &str, text: &str) -> Result<Manifest, String> {
                 let Some(Token::Text(name)) = statement().skip(1).find(|token| *token != Token::Symbol('(')) else { continue };
                 let in_statement =
                     statement().any(|token| matches!(token, Token::Word("group" | "groups"))) && names_development(statement());
-                let usage = if in_statement || blocks.contains(&true) { Usage::Development } else { Usage::Runtime };
+                let usage = if in_statement || development_blocks > 0 { Usage::Development } else { Usage::Runtime };
                 manifest.depends_at(name, usage, *line);
             }
             Token::Word("do") => {
                 let header = tokens[start..index].iter().take(STATEMENT_MAX).map(|(_, token)| *token);
-                blocks.push(matches!(tokens[start].1, Token::Word("group")) && names_development(header));
+                let is_development = matches!(tokens[start].1, Token::Word("group")) && names_development(header);
+                development_blocks += usize::from(is_development);
+                blocks.push(is_development);
             }
             Token::Word("if" | "unless" | "case" | "begin" | "def" | "class" | "module" | "while") if is_first => blocks.push(false),
-            Token::Word("end") => {
-                blocks.pop();
-            }
+            Token::Word("end") => development_blocks -= usize::from(blocks.pop() == Some(true)),
             _ => {}
         }
     }
@@ -117,14 +121,18 @@ pub fn composer_json(path: &str, text: &str) -> Result<Manifest, String> {
             manifest.depends(name, usage, format!("{group}.{name}"));
         }
     }
-    manifest.is_importable = value["type"].as_str().is_none_or(|kind| kind == "library") && value["autoload"].is_object();
+    // Composer takes a package for a library unless it says otherwise, but only one with a name can be required by others.
+    manifest.is_importable =
+        value["type"].as_str().map_or(manifest.name.is_some(), |kind| kind == "library") && value["autoload"].is_object();
+    manifest.is_published = value["type"].is_string();
     manifest.installs_command = value["bin"].is_array() || value["bin"].is_string();
     Ok(manifest)
 }
 
 /// The SDK counts as a dependency `sdk:NAME`, since it tells a web project from the others.
 pub fn dotnet_project(path: &str, text: &str) -> Result<Manifest, String> {
-    let document = roxmltree::Document::parse(text).map_err(|error| format!("not valid XML: {error}"))?;
+    let document = xml::parse(text)?;
+    let lines = Lines::of(text);
     let mut manifest = Manifest::new(path, Ecosystem::Dotnet);
     let is_test =
         document.descendants().any(|node| node.attribute("Include").is_some_and(|include| include.starts_with("Microsoft.NET.Test.Sdk")));
@@ -134,12 +142,17 @@ pub fn dotnet_project(path: &str, text: &str) -> Result<Manifest, String> {
     }
     for node in document.descendants().filter(|node| node.tag_name().name() == "PackageReference") {
         if let Some(name) = node.attribute("Include") {
-            manifest.depends_at(name, usage, document.text_pos_at(node.range().start).row);
+            manifest.depends_at(name, usage, lines.at(node.range().start));
         }
     }
     let output = document.descendants().find(|node| node.tag_name().name() == "OutputType").and_then(|node| node.text());
     manifest.installs_command = !is_test && output.is_some_and(|output| output.trim().eq_ignore_ascii_case("exe"));
-    manifest.is_importable = !is_test && output.is_none();
+    // These two make a program without being told to.
+    let makes_program = document.root_element().attribute("Sdk").is_some_and(|sdk| {
+        let name = sdk.split('/').next().unwrap_or(sdk);
+        matches!(name, "Microsoft.NET.Sdk.Web" | "Microsoft.NET.Sdk.Worker" | "Microsoft.NET.Sdk.BlazorWebAssembly")
+    });
+    manifest.is_importable = !is_test && output.is_none() && !makes_program;
     Ok(manifest)
 }
 
@@ -174,7 +187,8 @@ pub fn pubspec(path: &str, text: &str) -> Result<Manifest, String> {
         }
     }
     manifest.installs_command = value["executables"].is_object();
-    manifest.is_importable = true;
+    manifest.is_importable = value["publish_to"].as_str() != Some("none");
+    manifest.is_published = manifest.is_importable && ["homepage", "repository"].iter().any(|key| value[*key].is_string());
     Ok(manifest)
 }
 

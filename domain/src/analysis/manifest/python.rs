@@ -3,7 +3,10 @@
 use toml::{Table, Value};
 
 use super::{Ecosystem, Manifest, Usage};
-use crate::analysis::lexer::{Comments, Token, tokens};
+use crate::analysis::{
+    finding::clipped,
+    lexer::{Comments, Token, tokens},
+};
 
 /// One requirement a line; options, URLs and comments are passed over.
 pub fn requirements(path: &str, text: &str) -> Result<Manifest, String> {
@@ -60,6 +63,8 @@ pub fn pyproject(path: &str, text: &str) -> Result<Manifest, String> {
     let scripts = |owner: Option<&Table>| owner.and_then(|owner| table(owner, "scripts")).is_some_and(|scripts| !scripts.is_empty());
     manifest.installs_command = scripts(project) || scripts(poetry);
     manifest.is_importable = root.contains_key("build-system") && manifest.name.is_some();
+    let tells_others = ["classifiers", "keywords", "urls", "homepage", "repository", "documentation"];
+    manifest.is_published = [project, poetry].into_iter().flatten().any(|table| tells_others.iter().any(|key| table.contains_key(*key)));
     Ok(manifest)
 }
 
@@ -84,6 +89,10 @@ pub fn setup_py(path: &str, text: &str) -> Result<Manifest, String> {
             Token::Word("install_requires") => Usage::Runtime,
             Token::Word("extras_require") => Usage::Optional,
             Token::Word("tests_require" | "setup_requires") => Usage::Development,
+            Token::Word("classifiers" | "keywords" | "url" | "project_urls") => {
+                manifest.is_published = true;
+                continue;
+            }
             Token::Word("console_scripts") | Token::Text("console_scripts") => {
                 manifest.installs_command = true;
                 continue;
@@ -141,6 +150,7 @@ pub fn setup_cfg(path: &str, text: &str) -> Result<Manifest, String> {
             _ => {
                 manifest.installs_command |= section == "options.entry_points" && key == "console_scripts";
                 manifest.is_importable |= section == "metadata";
+                manifest.is_published |= section == "metadata" && matches!(key, "classifiers" | "keywords" | "url" | "project_urls");
                 continue;
             }
         };
@@ -154,12 +164,14 @@ fn names(requirement: &str) -> Vec<String> {
     let requirement = requirement.split(" #").next().unwrap_or("").trim();
     let end = requirement.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(requirement.len());
     let (name, rest) = requirement.split_at(end);
+    // Each extra would repeat the name.
+    let name = clipped(name);
     let rest = rest.trim_start();
     let follows = rest.is_empty() || rest.starts_with(['[', '=', '<', '>', '!', '~', ';', '@', '(', ',', '\\']);
     if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !follows {
         return Vec::new();
     }
-    let name = normalised(name);
+    let name = normalised(&name);
     let extras = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or("", |(extras, _)| extras);
     let with_extras =
         extras.split(',').map(str::trim).filter(|extra| !extra.is_empty()).map(|extra| format!("{name}[{}]", normalised(extra)));
@@ -179,8 +191,9 @@ fn table<'t>(owner: &'t Table, key: &str) -> Option<&'t Table> {
 
 fn list(manifest: &mut Manifest, values: Option<&Value>, usage: Usage, key: &str) {
     for requirement in values.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        let place = clipped(&format!("{key}: {requirement}"));
         for name in names(requirement) {
-            manifest.depends(&name, usage, format!("{key}: {requirement}"));
+            manifest.depends(&name, usage, place.as_str());
         }
     }
 }
@@ -195,12 +208,13 @@ fn poetry_list(manifest: &mut Manifest, dependencies: Option<&Table>, usage: Usa
     for (name, value) in dependencies.into_iter().flatten().filter(|(name, _)| *name != "python") {
         let is_optional = value.as_table().and_then(|value| value.get("optional")).and_then(Value::as_bool) == Some(true);
         let usage = if is_optional && usage == Usage::Runtime { Usage::Optional } else { usage };
-        let package = normalised(name);
+        let package = clipped(&normalised(name));
+        let place = clipped(&format!("{key}.{name}"));
         let extras = value.as_table().and_then(|value| value.get("extras")).and_then(Value::as_array);
         for extra in extras.into_iter().flatten().filter_map(Value::as_str) {
-            manifest.depends(&format!("{package}[{}]", normalised(extra)), usage, format!("{key}.{name}"));
+            manifest.depends(&format!("{package}[{}]", normalised(extra)), usage, place.as_str());
         }
-        manifest.depends(&package, usage, format!("{key}.{name}"));
+        manifest.depends(&package, usage, place);
     }
 }
 

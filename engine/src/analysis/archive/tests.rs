@@ -1,14 +1,18 @@
 //! Archives made in memory, one hostile kind each.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::Write;
+use std::{
+    io::{Cursor, Write},
+    time::Instant,
+};
 
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
-use tar::{Builder, Header};
+use tar::{Builder, EntryType, Header};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 use super::*;
+use crate::analysis::DURATION_MAX;
 
 fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
@@ -19,8 +23,13 @@ fn zip_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-/// A tar whose names are written as they are: the library itself refuses to write hostile ones.
+/// Links lead to where a hostile one would.
 fn tar_of(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
+    tar_with_links(entries, "/etc/passwd")
+}
+
+/// A tar whose names are written as they are: the library itself refuses to write hostile ones.
+fn tar_with_links(entries: &[(&str, EntryType, &[u8])], target: &str) -> Vec<u8> {
     let mut builder = Builder::new(Vec::new());
     for (name, kind, content) in entries {
         let mut header = Header::new_ustar();
@@ -29,7 +38,7 @@ fn tar_of(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
         if kind.is_symlink() || kind.is_hard_link() {
-            header.set_link_name("/etc/passwd").unwrap();
+            header.set_link_name(target).unwrap();
         }
         header.set_cksum();
         builder.append(&header, *content).unwrap();
@@ -100,10 +109,29 @@ fn a_backslash_or_a_control_character_is_refused() {
         ArchiveError::ForbiddenCharacter { entry: "..\\\\..\\\\x".into() }
     );
     assert_eq!(refusal(&tar_of(&[("a\nb", EntryType::Regular, b"")])), ArchiveError::ForbiddenCharacter { entry: "a\\nb".into() });
-    // The writer turns `\` into `/`; a stranger's would not.
     let mut bytes = zip_of(&[("dir!evil.txt", b"x")]);
-    patch(&mut bytes, b"dir!evil.txt", b"dir\\evil.txt");
+    patch(&mut bytes, b"dir!evil.txt", b"dir\nevil.txt");
     assert!(matches!(refusal(&bytes), ArchiveError::ForbiddenCharacter { .. }));
+}
+
+#[test]
+fn a_zip_of_an_older_tool_of_windows_is_read_and_held_to_the_same_rules() {
+    // The library's writer turns `\` into `/`; those tools do not.
+    let mut bytes = zip_of(&[("src!main.py", b"x"), ("package.json", MANIFEST)]);
+    patch(&mut bytes, b"src!main.py", b"src\\main.py");
+    assert_eq!(paths(&read_archive(&bytes).unwrap()), ["src/main.py", "package.json"]);
+    let mut bytes = zip_of(&[("..!..!evil.txt", b"x")]);
+    patch(&mut bytes, b"..!..!evil.txt", b"..\\..\\evil.txt");
+    assert_eq!(refusal(&bytes), ArchiveError::PathTraversal { entry: "../../evil.txt".into() });
+    let mut bytes = zip_of(&[("!evil.txt", b"x")]);
+    patch(&mut bytes, b"!evil.txt", b"\\evil.txt");
+    assert_eq!(refusal(&bytes), ArchiveError::AbsolutePath { entry: "/evil.txt".into() });
+}
+
+#[test]
+fn a_name_that_no_disk_takes_is_refused() {
+    let name = "a/".repeat(3_000);
+    assert!(matches!(refusal(&zip_of(&[(name.as_str(), b"")])), ArchiveError::LongName { bytes: 6_000, .. }));
 }
 
 #[test]
@@ -118,6 +146,37 @@ fn a_symbolic_link_is_refused() {
 #[test]
 fn a_hard_link_is_refused() {
     assert_eq!(refusal(&tar_of(&[("a/link", EntryType::Link, b"")])), ArchiveError::Link { entry: "a/link".into() });
+}
+
+#[test]
+fn a_link_within_the_archive_is_passed_over_and_named() {
+    let manifest = ("x/package.json", EntryType::Regular, MANIFEST);
+    for (kind, target) in [(EntryType::Symlink, "AGENTS.md"), (EntryType::Symlink, "../x/AGENTS.md"), (EntryType::Link, "x/AGENTS.md")] {
+        let sources = read_archive(&tar_with_links(&[manifest, ("x/CLAUDE.md", kind, b"")], target)).unwrap();
+        assert_eq!(paths(&sources), ["package.json"]);
+        assert_eq!(sources.analyze().warnings, ["links are not followed: x/CLAUDE.md"]);
+    }
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer.start_file("package.json", SimpleFileOptions::default()).unwrap();
+    writer.write_all(MANIFEST).unwrap();
+    (0..7).for_each(|index| writer.add_symlink(format!("{index}.md"), "README.md", SimpleFileOptions::default()).unwrap());
+    let sources = read_archive(&writer.finish().unwrap().into_inner()).unwrap();
+    assert_eq!(sources.analyze().warnings, ["links are not followed: 0.md, 1.md, 2.md, 3.md, 4.md and 2 more"]);
+}
+
+#[test]
+fn a_link_that_leaves_the_archive_is_refused() {
+    let expected = ArchiveError::Link { entry: "a/link".into() };
+    assert_eq!(refusal(&tar_with_links(&[("a/link", EntryType::Symlink, b"")], "../../etc/passwd")), expected);
+    assert_eq!(refusal(&tar_with_links(&[("a/link", EntryType::Link, b"")], "../passwd")), expected);
+}
+
+#[test]
+fn links_among_other_peoples_packages_do_not_matter() {
+    let entries = [("node_modules/.bin/next", EntryType::Symlink, &b""[..]), ("package.json", EntryType::Regular, MANIFEST)];
+    let sources = read_archive(&tar_of(&entries)).unwrap();
+    assert_eq!(paths(&sources), ["package.json"]);
+    assert!(sources.analyze().warnings.is_empty());
 }
 
 #[test]
@@ -139,6 +198,27 @@ fn a_zip_that_declares_less_than_it_holds_is_refused() {
     let mut bytes = zip_of(&[("liar.txt", &honest)]);
     patch(&mut bytes, &100_000_u32.to_le_bytes(), &10_u32.to_le_bytes());
     assert_eq!(refusal(&bytes), ArchiveError::Bomb { entry: "liar.txt".into() });
+}
+
+#[test]
+fn a_zip_that_declares_more_than_the_archive_holds_is_refused() {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer.start_file("a.py", SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored)).unwrap();
+    writer.write_all(&[b'a'; 123_457]).unwrap();
+    let mut bytes = writer.finish().unwrap().into_inner();
+    patch(&mut bytes, &123_457_u32.to_le_bytes(), &3_000_000_000_u32.to_le_bytes());
+    let ArchiveError::Damaged { reason, .. } = refusal(&bytes) else { panic!("it is not refused as damaged") };
+    assert_eq!(reason, "it declares more bytes than the archive has");
+}
+
+#[test]
+fn what_there_is_no_time_for_is_left_out() {
+    let mut sources = read_archive(&zip_of(&[("package.json", MANIFEST)])).unwrap();
+    assert!(sources.analyze().partial.is_none());
+    sources.started = Instant::now().checked_sub(DURATION_MAX).unwrap();
+    let analysis = sources.analyze();
+    assert_eq!(analysis.partial.as_deref(), Some("there was no time to analyse everything"));
+    assert!(analysis.frameworks.is_empty());
 }
 
 #[test]
@@ -236,7 +316,7 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] = value;
         if let Ok(sources) = read_archive(&bytes) {
-            prop_assert!(sources.files.iter().all(|file| check_name(&file.path).is_ok()));
+            prop_assert!(sources.files.iter().all(|file| name::check(&file.path).is_ok()));
         }
     }
 }

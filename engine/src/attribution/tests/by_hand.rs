@@ -1,12 +1,15 @@
 //! Attribution by hand: it earns and stays, and what may not be repaired is refused.
 
+use domain::{conversion::NewReversal, dashboard::hour_of};
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::*;
 use crate::{
     Error,
     attribution::manual::{ACTION, attribute_by_hand, candidates},
+    reversal,
 };
 
 const OPERATOR: Principal = Principal::CommandLine;
@@ -58,6 +61,71 @@ async fn it_earns_is_counted_and_stays_whatever_becomes_known_later(db: PgPool) 
     let unattributed: i64 =
         sqlx::query_scalar("select sum(conversions_unattributed)::bigint from hourly_counts").fetch_one(&it.engine.db).await.unwrap();
     assert_eq!(unattributed, 0);
+}
+
+/// Conversions, those without a click, those that were rated and the commission, of each hour that counted any.
+async fn hours(db: &PgPool) -> Vec<(DateTime<Utc>, i64, i64, i64, i64)> {
+    sqlx::query_as(
+        "select hour, sum(conversions)::bigint, sum(conversions_unattributed)::bigint, sum(rated)::bigint, sum(commission_minor)::bigint
+         from (
+             select hour, conversions, conversions_unattributed, 0 as rated, 0 as commission_minor from hourly_counts
+             union all
+             select hour, 0, 0, rated, commission_minor from hourly_money
+         ) as counted
+         group by hour having sum(conversions) <> 0 or sum(conversions_unattributed) <> 0 or sum(rated) <> 0 order by hour",
+    )
+    .fetch_all(db)
+    .await
+    .unwrap()
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn what_is_attributed_and_taken_back_later_counts_in_the_hour_in_which_it_happened(db: PgPool) {
+    let it = fixture(db).await;
+    let yesterday = it.now() - TimeDelta::hours(30);
+    let hour = hour_of(yesterday);
+    let (id, _) = it.convert("cus_1", ConversionType::Sale, yesterday, "49.00", customer("cus_1")).await;
+    assert_eq!(hours(&it.engine.db).await, [(hour, 1, 1, 0, 0)]);
+
+    it.engine.clock.advance(TimeDelta::days(1));
+    by_hand(&it, id, it.alias(0)).await.unwrap();
+    assert_eq!(hours(&it.engine.db).await, [(hour, 1, 0, 1, 980)]);
+
+    let refund = NewReversal {
+        partner_id: supabase(),
+        external_event_id: "refund_1".to_owned(),
+        conversion_external_event_id: "cus_1".to_owned(),
+        amount: None,
+        reason: None,
+        occurred_at: it.now(),
+    };
+    let mut work = Work::begin(&it.engine).await.unwrap();
+    reversal::record(&mut work, &refund, None).await.unwrap();
+    work.commit().await.unwrap();
+    assert_eq!(hours(&it.engine.db).await, [(hour, 1, 0, 1, 0)]);
+}
+
+/// As the version before counted: in the hour of the booking.
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn what_was_counted_in_other_hours_is_moved_by_the_migration(db: PgPool) {
+    const MIGRATION: &str = include_str!("../../../../migrations/20261125030010_count_conversions_when_they_happened.sql");
+    let it = fixture(db).await;
+    let (yesterday, db) = (it.now() - TimeDelta::hours(30), &it.engine.db);
+    for sale in ["cus_1", "cus_2"] {
+        let (id, _) = it.convert(sale, ConversionType::Sale, yesterday, "49.00", customer(sale)).await;
+        if sale == "cus_1" {
+            by_hand(&it, id, it.alias(0)).await.unwrap();
+        }
+    }
+    let right = hours(db).await;
+    assert_eq!(right, [(hour_of(yesterday), 2, 1, 1, 980)]);
+    for table in ["hourly_counts", "hourly_money"] {
+        sqlx::query(AssertSqlSafe(format!("update {table} set hour = hour + interval '1 day'"))).execute(db).await.unwrap();
+    }
+    sqlx::query("update hourly_money set rated = 0").execute(db).await.unwrap();
+    assert_ne!(hours(db).await, right);
+    sqlx::raw_sql(MIGRATION).execute(db).await.unwrap();
+    assert_eq!(hours(db).await, right);
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]

@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::exposure::{self, Given, Key, NewExposure};
-use crate::{Engine, Result, conversion::currency, exchange, work::Work};
+use crate::{Engine, Error, Result, conversion::currency, exchange, work::Work};
 
 /// A look for conversions that other processes rated.
 const POLL: Duration = Duration::from_millis(500);
@@ -76,28 +76,43 @@ pub async fn recheck_loop(engine: Engine) {
 }
 
 /// Looks at one conversion that something changed about and books what that changes for its exposures; tells whether there was one.
+///
+/// # Errors
+/// Only if the database is away: it is then looked at later. One that fails for another reason is logged, and left as it is booked until
+/// something changes about it again: it would fail anew at once, and keep all others waiting.
 pub async fn recheck_one(engine: &Engine) -> Result<bool> {
     let mut work = Work::begin(engine).await?;
     let due = sqlx::query!(
         r#"delete from experiment_rechecks
            where experiment_recheck_id = (select experiment_recheck_id from experiment_rechecks order by 1 limit 1 for update skip locked)
-           returning conversion_id as "conversion_id: ConversionId", touched_at"#,
+           returning experiment_recheck_id, conversion_id as "conversion_id: ConversionId", touched_at"#,
     )
     .fetch_optional(work.connection())
     .await?;
     let Some(due) = due else { return Ok(false) };
+    match look_again(work, due.conversion_id, due.touched_at.date_naive()).await {
+        Err(error) if !matches!(error, Error::Unavailable(_)) => {
+            tracing::error!(conversion.id = %due.conversion_id, ?error, "a conversion cannot be credited to its experiments");
+            sqlx::query!("delete from experiment_rechecks where experiment_recheck_id = $1", due.experiment_recheck_id)
+                .execute(&engine.db)
+                .await?;
+        }
+        looked => looked?,
+    }
+    Ok(true)
+}
+
+/// Books what changed about a conversion, and commits.
+async fn look_again(mut work: Work<'_>, conversion_id: ConversionId, day: NaiveDate) -> Result<()> {
     // In a statement of its own, so that the next ones see what was committed while this one waited. It is also what keeps others from
     // booking for the same conversion.
-    sqlx::query!("select from conversions where conversion_id = $1 for update", due.conversion_id.0)
-        .fetch_optional(work.connection())
-        .await?;
-    let booked = booked(work.connection(), due.conversion_id).await?;
-    let worth = worth(&mut work, due.conversion_id).await?;
+    sqlx::query!("select from conversions where conversion_id = $1 for update", conversion_id.0).fetch_optional(work.connection()).await?;
+    let booked = booked(work.connection(), conversion_id).await?;
+    let worth = worth(&mut work, conversion_id).await?;
     if worth != booked {
-        book(&mut work, due.conversion_id, due.touched_at.date_naive(), &booked, &worth).await?;
+        book(&mut work, conversion_id, day, &booked, &worth).await?;
     }
-    work.commit().await?;
-    Ok(true)
+    work.commit().await
 }
 
 async fn booked(connection: &mut PgConnection, conversion_id: ConversionId) -> Result<BTreeMap<Key, Worth>> {

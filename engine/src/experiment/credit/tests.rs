@@ -200,6 +200,28 @@ async fn clicks_of_the_four_weeks_before_are_the_covariate_and_are_forgotten_lat
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn what_cannot_be_credited_keeps_no_other_waiting(db: PgPool) {
+    let it = begin(db, &design()).await;
+    let mut clicks = Vec::new();
+    for visitor in ["v1", "v2", "v3"] {
+        let id = it.give(0, Some(visitor), &[it.shown(visitor, 1)]).await;
+        clicks.push(it.click(0, id).await);
+    }
+    // A row of the log that nobody can read.
+    sqlx::query("update recommendations set experiments = '[{}]' where visitor = 'v2'").execute(&it.it.engine.db).await.unwrap();
+    assert_eq!(credit_since(&it.it.engine, it.now() - TimeDelta::hours(1)).await.unwrap(), 2);
+    it.it.engine.clock.advance(TimeDelta::minutes(10));
+    for (id, click) in [("ord_1", &clicks[1]), ("ord_2", &clicks[0])] {
+        it.sell(id, "100.00", "USD", json!({ "click_id": it.token(click) })).await;
+    }
+    it.settle().await;
+    assert_eq!(it.number("select count(*) from experiment_rechecks").await, 0);
+    assert_eq!(it.unit("v1").await, Some((1, 1, 0, 2000)));
+    assert_eq!((it.unit("v2").await, it.unit("v3").await), (None, Some((1, 0, 0, 0))));
+    it.assert_sums_are_those_of_the_rows().await;
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_sale_that_comes_after_the_stop_counts_and_a_full_refund_takes_it_back(db: PgPool) {
     let it = begin(db, &design()).await;
     let id = it.give(0, Some("v1"), &[it.shown("v1", 1)]).await;
