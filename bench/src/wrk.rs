@@ -19,15 +19,18 @@ pub struct Load {
     pub errors: u64,
 }
 
-/// Loads a URL from `connections` connections of browsers without cookies.
+/// Loads a URL from `connections` connections of browsers without cookies. The generator stays on the last core: it has one thread, which
+/// the kernel would else move between the cores, often onto that of the server that wakes it, so that runs differ by a third.
 ///
 /// # Errors
 /// `wrk` is not installed, or prints something else than usual.
 pub async fn run(url: &str, connections: usize, seconds: u64) -> Result<Load> {
-    let mut command = Command::new("wrk");
+    let last_core = std::thread::available_parallelism()?.get() - 1;
+    let mut command = Command::new("taskset");
+    command.args(["-c", &last_core.to_string(), "wrk"]);
     command.args(["-t1", "--latency", &format!("-c{connections}"), &format!("-d{seconds}s"), "-H", &format!("User-Agent: {BROWSER}"), url]);
     let output = tokio::time::timeout(Duration::from_secs(seconds + 30), command.output()).await?;
-    let output = output.map_err(|error| format!("wrk: {error}; install the Debian package `wrk`"))?;
+    let output = output.map_err(|error| format!("taskset: {error}; install the Debian packages `util-linux` and `wrk`"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     parse(&text).ok_or_else(|| format!("wrk printed: {text} {}", String::from_utf8_lossy(&output.stderr)).into())
 }

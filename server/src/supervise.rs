@@ -52,7 +52,6 @@ pub fn restarts() -> BTreeMap<&'static str, u64> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use std::sync::{
         Arc,

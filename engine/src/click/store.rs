@@ -4,12 +4,15 @@
 
 use std::{
     io,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use redis::aio::ConnectionManager;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use tokio::time::{Instant, timeout};
 
 use super::{Click, Durability, fallback::FALLBACK, insert};
@@ -27,6 +30,9 @@ const LATE_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Store {
     /// A pool of its own, so that redirects never queue behind reports.
     pub(super) db: PgPool,
+    /// The connection that took the last batch. Back in the pool it would be asked first whether it still answers, and the next batch,
+    /// which does not wait for that, would go over another.
+    kept: Mutex<Option<PoolConnection<Postgres>>>,
     pub(super) redis: ConnectionManager,
     shard: i16,
     pub(super) postgres_away: AtomicBool,
@@ -52,6 +58,7 @@ impl Store {
     pub fn new(db: PgPool, redis: ConnectionManager, shard: i16) -> Self {
         Self {
             db,
+            kept: Mutex::default(),
             redis,
             shard,
             postgres_away: AtomicBool::new(false),
@@ -118,20 +125,30 @@ impl Store {
     /// Runs a statement. A connection over which no answer comes in time is closed: back in the pool it would wait for that answer, and
     /// keep its place there, for as long as the network says nothing.
     pub(super) async fn run(&self, statement: Statement<'_>, patience: Duration) -> sqlx::Result<()> {
-        let mut taken = None;
+        let is_batch = matches!(statement, Statement::New(_));
+        let mut taken = if is_batch { self.kept.lock().ok().and_then(|mut kept| kept.take()) } else { None };
         let answer = timeout(patience, async {
-            let connection = taken.insert(self.db.acquire().await?);
+            let connection = match &mut taken {
+                Some(kept) => kept,
+                none => none.insert(self.db.acquire().await?),
+            };
             match statement {
                 Statement::Probe => sqlx::query("select 1").execute(&mut **connection).await.map(|_| ()),
                 Statement::New(clicks) => insert::new(connection, clicks, self.shard).await,
                 Statement::Again(clicks) => insert::again(connection, clicks, self.shard).await,
             }
         });
-        let answer = answer.await;
-        answer.unwrap_or_else(|_| {
+        let Ok(answer) = answer.await else {
             drop(taken.map(|connection| connection.detach()));
-            Err(io::Error::from(io::ErrorKind::TimedOut).into())
-        })
+            return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+        };
+        if is_batch
+            && answer.is_ok()
+            && let Ok(mut kept) = self.kept.lock()
+        {
+            *kept = taken;
+        }
+        answer
     }
 
     /// Inserts clicks that come late, and maybe again, credits them to experiments, and has conversions looked at again that they may claim.
