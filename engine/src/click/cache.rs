@@ -51,10 +51,8 @@ pub async fn cached_click(engine: &Engine, partner_id: &PartnerId, referral_code
 fn set_cached(click: &Click, counted_at: Option<DateTime<Utc>>) -> Option<redis::Cmd> {
     let key = cache_key(&click.partner_id, &click.referral_code, click.session_id?);
     let value = serde_json::to_vec(&CachedClick { click_id: click.click_id, clicked_at: click.clicked_at, counted_at }).ok()?;
-    let until = click.clicked_at + TimeDelta::hours(i64::from(click.window_hours));
-    let mut command = redis::Cmd::with_capacity(6, key.len() + value.len() + 24);
-    // Redis writes every other kind of expiry anew as this one, for its log.
-    command.arg("SET").arg(key).arg(value).arg("PXAT").arg(until.timestamp_millis());
+    let mut command = redis::Cmd::with_capacity(6, key.len() + value.len() + 16);
+    command.arg("SET").arg(key).arg(value).arg("EX").arg(u64::from(click.window_hours) * 3600);
     Some(command)
 }
 
