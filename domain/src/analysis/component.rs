@@ -19,7 +19,9 @@ pub use verdict::judge;
 
 use self::facts::Facts;
 use super::{
-    Evidence, TechnologyKind, Usage, finding, language,
+    Evidence, TechnologyKind, Usage,
+    budget::Budget,
+    finding, language,
     manifest::Manifest,
     rules::{Ecosystem, Technology, rules},
     surroundings::Surroundings,
@@ -41,6 +43,8 @@ pub struct Component {
 
 /// A project has a few parts, a collection of projects has thousands: of those only the topmost are looked at.
 const COMPONENTS_MAX: usize = 100;
+/// Manifests that are named as evidence of a component.
+const EVIDENCE_MAX: usize = 8;
 
 /// A component and what it was judged by.
 pub struct Built {
@@ -49,8 +53,9 @@ pub struct Built {
     start: Option<StartCommand>,
 }
 
-/// One component for each folder and ecosystem that has a manifest, and one for the language of most of the source if it has none.
-pub fn split(tree: &Tree<'_>, manifests: &[Manifest], surroundings: &Surroundings) -> Vec<Built> {
+/// One component for each folder and ecosystem that has a manifest, and one for the language of most of the source if it has none. Only
+/// the first one is built without time: it is the top folder's if that has any.
+pub fn split(tree: &Tree<'_>, manifests: &[Manifest], surroundings: &Surroundings, budget: &mut Budget<'_>) -> Vec<Built> {
     let mut groups: BTreeMap<(&str, Ecosystem), Vec<&Manifest>> = BTreeMap::new();
     let only_auxiliary = manifests.iter().all(|manifest| super::tree::is_auxiliary(&manifest.path));
     for manifest in manifests.iter().filter(|manifest| only_auxiliary || !super::tree::is_auxiliary(&manifest.path)) {
@@ -71,7 +76,13 @@ pub fn split(tree: &Tree<'_>, manifests: &[Manifest], surroundings: &Surrounding
     keys.sort_by_key(|(folder, ecosystem)| (folder.matches('/').count(), *folder, *ecosystem));
     keys.truncate(COMPONENTS_MAX);
     groups.retain(|key, _| keys.contains(key));
-    let mut built: Vec<Built> = groups.iter().map(|(key, manifests)| build(tree, surroundings, *key, manifests, &keys)).collect();
+    let mut built: Vec<Built> = Vec::new();
+    for (key, manifests) in &groups {
+        if !budget.lasts() && !built.is_empty() {
+            break;
+        }
+        built.push(build(tree, surroundings, *key, manifests, &keys));
+    }
     if let Some(generator) = generated_site(surroundings, &built) {
         built.push(generator);
     }
@@ -97,11 +108,9 @@ fn main_ecosystem(tree: &Tree<'_>) -> Option<Ecosystem> {
         Ecosystem::Dart,
     ];
     let shares = language::shares(tree);
-    // Sizes are what an archive claims, so a sum may not overflow.
-    let sum = |bytes: &mut dyn Iterator<Item = u64>| bytes.fold(0, u64::saturating_add);
-    let total = sum(&mut shares.iter().map(|share| share.bytes));
+    let total = language::sum(shares.iter().map(|share| share.bytes));
     let bytes = |ecosystem: Ecosystem| {
-        sum(&mut shares.iter().filter(|share| ecosystem.languages().contains(&share.name.as_str())).map(|share| share.bytes))
+        language::sum(shares.iter().filter(|share| ecosystem.languages().contains(&share.name.as_str())).map(|share| share.bytes))
     };
     ALL.into_iter().find(|ecosystem| bytes(*ecosystem) > total / 2)
 }
@@ -162,7 +171,7 @@ fn build(
         kind,
         runtime: Some(runtime(&facts).to_owned()),
         frameworks,
-        evidence: manifests.iter().map(|manifest| Evidence::file(&manifest.path)).collect(),
+        evidence: manifests.iter().take(EVIDENCE_MAX).map(|manifest| Evidence::file(&manifest.path)).collect(),
     };
     Built { component, weight: weight(&facts, kind, share), start: facts.start }
 }

@@ -31,6 +31,7 @@ pub use finding::{Evidence, Finding, TechnologyKind, Usage};
 pub use language::LanguageShare;
 pub use need::{FILE_DATABASE, Need};
 pub use score::{Part, Score};
+pub use surroundings::is_variables;
 pub use tree::{is_skipped, is_vendored};
 
 /// A file of the project. `content` is absent if it was not read: too big, not text, or beyond the bounds.
@@ -127,7 +128,7 @@ pub fn analyze_while(files: &[SourceFile], has_time: &mut dyn FnMut() -> bool) -
     warnings.truncate(WARNINGS_MAX);
 
     let mut findings = finding::collect(&manifests, &surroundings, &mut budget);
-    let components = component::split(&tree, &manifests, &surroundings);
+    let components = component::split(&tree, &manifests, &surroundings, &mut budget);
     let verdict = component::judge(&tree, &components, &surroundings);
     if verdict.kind.has_server() {
         finding::leave_hosts_of_programs(&mut findings);
@@ -162,7 +163,8 @@ pub fn analyze_while(files: &[SourceFile], has_time: &mut dyn FnMut() -> bool) -
     analysis.complexity = score::complexity(&tree, &manifests, &analysis);
     analysis.deployment_readiness = score::deployment_readiness(&tree, &manifests, &surroundings, &analysis);
     analysis.design_needs = score::design_needs(&tree, &surroundings, &analysis);
-    analysis.needs = need::missing(&analysis);
+    let containers: Vec<Evidence> = surroundings.container_files.iter().map(|(evidence, _)| evidence.clone()).collect();
+    analysis.needs = need::missing(&analysis, &containers);
     analysis.confidence = confidence(&analysis, manifests.is_empty());
     if let Some(reason) = budget.partial {
         analysis.stopped_early(reason);

@@ -13,9 +13,10 @@ pub struct Need {
     /// A sentence to the developer.
     pub reason: String,
     pub evidence: Vec<Evidence>,
-    /// Of a need of a database: the ids of those that the project has and nobody hosts, if it shows which.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub engines: Vec<String>,
+    /// Of a need of a database: the ids of those that the project has and nobody hosts, as far as it shows which. Analyses of earlier
+    /// versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engines: Option<Vec<String>>,
 }
 
 /// Evidence shown with a need.
@@ -27,11 +28,11 @@ pub const FILE_DATABASE: &str = "sqlite";
 /// Says what a project, or a part of it, lacks of one category; whether something fills it is asked afterwards.
 type Rule = fn(&Analysis) -> Option<Need>;
 
-/// Strongest first, then by category.
-pub fn missing(analysis: &Analysis) -> Vec<Need> {
+/// Strongest first, then by category. `containers` are all container files of the project.
+pub fn missing(analysis: &Analysis, containers: &[Evidence]) -> Vec<Need> {
     let of_the_whole: [Rule; 4] = [design, auth, monitoring, ci];
     let of_a_server: [Rule; 2] = [database, hosting];
-    let servers = servers::servers(analysis);
+    let servers = servers::servers(analysis, containers);
     let mut needs: Vec<Need> = of_the_whole
         .into_iter()
         .filter_map(|rule| unmet(analysis, rule))
@@ -58,7 +59,7 @@ fn need(category: Category, strength: f64, reason: String, evidence: Vec<Evidenc
             shown.push(place);
         }
     }
-    Some(Need { category, strength, reason, evidence: shown, engines: Vec::new() })
+    Some(Need { category, strength, reason, evidence: shown, engines: None })
 }
 
 /// An ORM or a database that nobody hosts is a need; a server without either may be one.
@@ -74,7 +75,7 @@ fn database(analysis: &Analysis) -> Option<Need> {
         (access, _) => unhosted_database(access, &primary),
     };
     let engines = if primary.is_empty() { files } else { primary };
-    need.map(|need| Need { engines: engines.into_iter().map(|engine| engine.id.clone()).collect(), ..need })
+    need.map(|need| Need { engines: Some(engines.into_iter().map(|engine| engine.id.clone()).collect()), ..need })
 }
 
 fn unhosted_database(access: Option<&Finding>, primary: &[&Finding]) -> Option<Need> {

@@ -2,9 +2,12 @@
 
 use super::{Analysis, Component, Evidence, Finding, ProjectKind, Score, tree::is_below};
 
-/// Each server of a project as if there were no other; the whole project if that is its only server, or has none.
-pub fn servers(analysis: &Analysis) -> Vec<Analysis> {
-    let servers: Vec<&Component> = analysis.components.iter().filter(|component| is_server(analysis, component)).collect();
+const CONTAINER_FILE: &str = "container file";
+
+/// Each server of a project as if there were no other; the whole project if that is its only server, or has none. `containers` are all
+/// container files: the score shows the first few.
+pub fn servers(analysis: &Analysis, containers: &[Evidence]) -> Vec<Analysis> {
+    let servers: Vec<&Component> = analysis.components.iter().filter(|component| is_server(component, containers)).collect();
     let are_beside_the_point = match analysis.kind {
         ProjectKind::MobileApp | ProjectKind::DesktopApp => servers.is_empty(),
         // A server that is the smaller part of a library or of a site is its demonstration or its documentation.
@@ -13,12 +16,12 @@ pub fn servers(analysis: &Analysis) -> Vec<Analysis> {
     if are_beside_the_point {
         return vec![analysis.clone()];
     }
-    servers.into_iter().map(|server| alone(analysis, server)).collect()
+    servers.into_iter().map(|server| alone(analysis, containers, server)).collect()
 }
 
 /// A program that nothing is known of but how it starts is often a tool of the project: it counts only with a container file of its own.
-fn is_server(analysis: &Analysis, component: &Component) -> bool {
-    let has_container = || containers(analysis).any(|evidence| is_below(&evidence.path, &component.path));
+fn is_server(component: &Component, containers: &[Evidence]) -> bool {
+    let has_container = || containers.iter().any(|evidence| is_below(&evidence.path, &component.path));
     match component.kind {
         ProjectKind::FullStackApp | ProjectKind::ApiService => true,
         ProjectKind::Worker => !component.path.is_empty() && has_container(),
@@ -26,14 +29,8 @@ fn is_server(analysis: &Analysis, component: &Component) -> bool {
     }
 }
 
-const CONTAINER_FILE: &str = "container file";
-
-fn containers(analysis: &Analysis) -> impl Iterator<Item = &Evidence> {
-    analysis.deployment_readiness.part(CONTAINER_FILE).into_iter().flat_map(|part| &part.evidence)
-}
-
 /// The project without what only its other programs show. What lies beside them all, such as a compose file, counts for each.
-fn alone(analysis: &Analysis, server: &Component) -> Analysis {
+fn alone(analysis: &Analysis, containers: &[Evidence], server: &Component) -> Analysis {
     let others: Vec<&Component> = analysis.components.iter().filter(|other| *other != server && is_program(other)).collect();
     let concerns = |place: &Evidence| !others.iter().any(|other| belongs_to(place, other, server));
     let of_server = |findings: &[Finding]| -> Vec<Finding> {
@@ -50,7 +47,10 @@ fn alone(analysis: &Analysis, server: &Component) -> Analysis {
         design: of_server(&analysis.design),
         libraries: of_server(&analysis.libraries),
         components: vec![server.clone()],
-        deployment_readiness: readiness(&analysis.deployment_readiness, concerns),
+        deployment_readiness: readiness(
+            &analysis.deployment_readiness,
+            containers.iter().filter(|place| concerns(place)).cloned().collect(),
+        ),
         ..analysis.clone()
     }
 }
@@ -66,11 +66,12 @@ fn belongs_to(place: &Evidence, other: &Component, server: &Component) -> bool {
     (is_manifest_of(other) && !is_manifest_of(server)) || (!holds_server && is_below(&place.path, &other.path))
 }
 
-fn readiness(score: &Score, concerns: impl Fn(&Evidence) -> bool) -> Score {
+/// The score with these container files.
+fn readiness(score: &Score, containers: Vec<Evidence>) -> Score {
     let mut score = score.clone();
-    for part in score.parts.iter_mut().filter(|part| part.name == CONTAINER_FILE) {
-        part.evidence.retain(&concerns);
-        part.points = if part.evidence.is_empty() { 0 } else { part.points };
+    if let Some(part) = score.parts.iter_mut().find(|part| part.name == CONTAINER_FILE) {
+        part.points = if containers.is_empty() { 0 } else { part.points };
+        part.evidence = containers;
     }
     score
 }

@@ -20,6 +20,8 @@ use super::{
     tree::{File, Tree, folder, is_documentation},
 };
 
+pub use variables::is_variables;
+
 /// A technology that is shown by something other than a manifest.
 #[derive(Clone, Debug)]
 pub struct Sign {
@@ -74,12 +76,16 @@ fn read_file(file: &File<'_>, content: &str, found: &mut Surroundings) -> Result
         "firebase.json" => return hosting::firebase(file, content, found),
         "wrangler.toml" | "wrangler.json" | "wrangler.jsonc" => return hosting::wrangler(file, content, found),
         "database.yml" if file.path.ends_with("config/database.yml") => database::rails_database(file, content, found),
-        name if is_kamal(name) && file.folder().rsplit('/').next() == Some("config") => hosting::kamal(file, content, found),
+        name if is_kamal(name) && file.folder().rsplit('/').next() == Some("config") => {
+            if !hosting::kamal(file, content, found) {
+                hosting::cluster(file, content, found);
+            }
+        }
         ".gitlab-ci.yml" => pipeline::gitlab(file, content, found),
         _ if container::is_container_file(&lower) => container::container_file(file, content, found),
         _ if container::is_compose(&lower) => return container::compose(file, content, found),
         _ if file.path.starts_with(".github/workflows/") && is_yaml(&lower) => return pipeline::workflow(file, content, found),
-        _ if variables::is_variables(&lower) => variables::variables(file, content, found),
+        _ if is_variables(&lower) => variables::variables(file, content, found),
         _ if pipeline::is_script(&lower) => pipeline::script(file, content, found),
         _ if lower.ends_with(".prisma") => database::prisma(file, content, found),
         _ if lower.ends_with(".tf") => hosting::terraform(file, content, found),

@@ -26,9 +26,9 @@ pub fn hosted_names(partner: &Partner) -> String {
     partner.engines.iter().filter_map(|engine| database_of_record(engine)).collect::<Vec<_>>().join(" and ")
 }
 
-/// The databases that the project's need speaks of; all of record if it names none, as in analyses of earlier versions.
+/// The databases that the project's need speaks of, which may be none; all of record if it does not say, as in analyses of earlier versions.
 fn wanted(analysis: &Analysis) -> Vec<&Finding> {
     let need = analysis.needs.iter().find(|need| need.category == Category::Database);
-    let named: &[String] = need.map_or(&[], |need| &need.engines);
-    analysis.databases_of_record().filter(|database| named.is_empty() || named.contains(&database.id)).collect()
+    let named = need.and_then(|need| need.engines.as_ref());
+    analysis.databases_of_record().filter(|database| named.is_none_or(|named| named.contains(&database.id))).collect()
 }

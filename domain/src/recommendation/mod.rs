@@ -37,7 +37,9 @@ pub struct PartnerHistory {
     pub clicks: u64,
     /// Attributed conversions.
     pub conversions: u64,
-    /// What they earned together, net of refunds and with what successes added, in minor units of the partner's payout currency.
+    /// Those of them that were rated in the partner's payout currency.
+    pub rated: u64,
+    /// What these earned together, net of refunds and with what successes added, in minor units of the partner's payout currency.
     pub commission_minor: i64,
 }
 
@@ -234,7 +236,7 @@ fn expected_revenue(partner: &Partner, terms: &TermsValues, history: PartnerHist
         let base = partner.priors.average_value.checked_mul(terms.commission_rate)?.checked_mul(minor_per_major)?;
         let believed = base.checked_mul(multiplier)?;
         let sum = believed.checked_mul(weight)?.checked_add(Decimal::from(history.commission_minor))?;
-        let average = sum.checked_div(weight.checked_add(Decimal::from(history.conversions))?)?;
+        let average = sum.checked_div(weight.checked_add(Decimal::from(history.rated))?)?;
         average.checked_mul(chance.mean())
     };
     exact().unwrap_or_default()

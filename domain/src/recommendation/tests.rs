@@ -134,6 +134,27 @@ fn a_database_of_another_engine_is_not_served_by_the_partner() {
 }
 
 #[test]
+fn the_database_of_another_server_does_not_speak_for_the_one_that_lacks_one() {
+    let api = r#"{ "private": true, "scripts": {"start": "node ."}, "dependencies": {"express": "5", "mysql2": "3"} }"#;
+    let web = r#"{ "private": true, "dependencies": {"next": "15", "@prisma/client": "6"} }"#;
+    let mut analysis = analysis_of(&[
+        ("api/package.json", api),
+        ("api/index.js", "require('express')"),
+        ("api/.env.example", "DATABASE_URL=mysql://u:p@aws.connect.psdb.cloud/shop\n"),
+        ("web/package.json", web),
+        ("web/app/page.tsx", "export default () => <p/>"),
+    ]);
+    let supabase = |analysis: &Analysis| {
+        let offers = rank(analysis, &three_with_engines(), &History::new(), &Settings::default());
+        offers.into_iter().find(|offer| offer.partner_id.as_str() == "supabase").unwrap().down_ranked
+    };
+    assert_eq!(supabase(&analysis), None);
+    let need = analysis.needs.iter_mut().find(|need| need.category == crate::analysis::Category::Database).unwrap();
+    assert_eq!(need.engines.take(), Some(Vec::new()));
+    assert_eq!(supabase(&analysis).as_deref(), Some("your project uses MySQL, and Supabase hosts PostgreSQL"), "an earlier version");
+}
+
+#[test]
 fn a_partner_that_does_not_say_what_it_hosts_is_offered_for_any_database() {
     let analysis = nextjs(&[("prisma/schema.prisma", "datasource db { provider = \"mysql\" }")]);
     assert!(rank(&analysis, &three(), &History::new(), &Settings::default()).iter().all(|offer| offer.down_ranked.is_none()));
@@ -177,9 +198,17 @@ fn expected_revenue_is_exact_and_rounded_once() {
     let offers = rank(&nextjs(&[]), &three(), &History::new(), &Settings::default());
     assert_eq!((offers[0].expected_revenue_minor, offers[0].currency), (30, Currency::USD));
     // 100 imagined and 100 real clicks with 15 conversions: 20 / 200; average (10 × 500 × 1.2 + 15 × 1000) / 25 = 840
-    let history = History::from([("supabase".parse().unwrap(), PartnerHistory { clicks: 100, conversions: 15, commission_minor: 15_000 })]);
+    let history = History::from([(
+        "supabase".parse().unwrap(),
+        PartnerHistory { clicks: 100, conversions: 15, rated: 15, commission_minor: 15_000 },
+    )]);
     let offers = rank(&nextjs(&[]), &three(), &history, &Settings::default());
     assert_eq!(offers[0].expected_revenue_minor, 84);
+    // Ten of them were rated in another currency, before the partner's payout currency changed: (6 000 + 5 000) / 15, of which 10 %.
+    let history =
+        History::from([("supabase".parse().unwrap(), PartnerHistory { clicks: 100, conversions: 15, rated: 5, commission_minor: 5_000 })]);
+    let changed = rank(&nextjs(&[]), &three(), &history, &Settings::default());
+    assert_eq!(changed[0].expected_revenue_minor, 73);
     let probability = offers[0].conversion_probability;
     assert!((probability.mean - 0.1).abs() < 1e-12 && probability.low < 0.1 && probability.high > 0.1);
 }
@@ -253,7 +282,7 @@ proptest! {
     ) {
         let analysis = nextjs(&[]);
         let mut partners: Vec<_> = values.iter().enumerate().map(|(index, (value, rate, category))| partner(&format!("partner-{index}"), category, *value, *rate)).collect();
-        let history = History::from([("partner-0".parse().unwrap(), PartnerHistory { clicks, conversions, commission_minor: 77 })]);
+        let history = History::from([("partner-0".parse().unwrap(), PartnerHistory { clicks, conversions, rated: conversions, commission_minor: 77 })]);
         let offers = rank(&analysis, &partners, &history, &Settings::default());
         let count = partners.len();
         partners.rotate_left(rotate % count);

@@ -4,7 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{LinkedOffer, Urgency};
-use crate::{PartnerId, analysis::Evidence};
+use crate::{
+    PartnerId,
+    analysis::{Evidence, is_variables},
+};
 
 /// An offer without our figures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,10 +64,12 @@ impl VisitorOffer {
     }
 }
 
-/// A place in the code without its folders. Of a file of variables only the name is told, not which ones it sets.
+/// A place in the code without its folders. Of a file of variables only the name is told, not which ones it sets, and of a key with an
+/// address nothing: analyses of earlier versions kept addresses with their passwords.
 fn public_place(place: &Evidence) -> String {
     let name = place.path.rsplit('/').next().unwrap_or_default();
-    let key = place.key.clone().filter(|_| !name.starts_with(".env"));
+    let hides_key = |key: &String| key.contains("://") || name.starts_with(".env") || is_variables(&name.to_ascii_lowercase());
+    let key = place.key.clone().filter(|key| !hides_key(key));
     Evidence { path: name.to_owned(), line: place.line, key }.to_string()
 }
 
@@ -87,27 +92,34 @@ pub fn masked_command(command: &str) -> String {
     let mut rest = command.trim_start();
     let mut hides = false;
     while !rest.is_empty() {
-        let end = rest.find(|letter: char| letter.is_whitespace() || letter == '=').unwrap_or(rest.len());
-        let (word, after) = rest.split_at(end);
-        rest = after;
-        hides = hides && !word.starts_with('-');
-        let value = after.strip_prefix('=');
-        if let Some(value) = value {
-            rest = behind_value(value);
+        hides = hides && !rest.starts_with('-');
+        if hides {
+            rest = behind_word(rest).trim_start();
+            continue;
         }
-        match value {
-            _ if hides => {}
-            Some(_) => shown.push(format!("{word}=…")),
-            None if is_address(word) => shown.push("…".to_owned()),
-            None => {
-                shown.push(word.to_owned());
-                hides = announces_secret(word);
-                shown.extend(hides.then(|| "…".to_owned()));
-            }
+        let (word, after) = rest.split_at(end_of_name(rest));
+        rest = after;
+        if let Some(value) = after.strip_prefix('=') {
+            shown.push(format!("{word}=…"));
+            rest = behind_value(value);
+        } else if is_address(word) {
+            shown.push("…".to_owned());
+        } else {
+            shown.push(word.to_owned());
+            hides = announces_secret(word);
+        }
+        if hides {
+            shown.push("…".to_owned());
+            rest = behind_secret(word, rest);
         }
         rest = rest.trim_start();
     }
     shown.join(" ")
+}
+
+/// Where a word ends, or the name of a variable or a flag.
+fn end_of_name(text: &str) -> usize {
+    text.find(|letter: char| letter.is_whitespace() || letter == '=').unwrap_or(text.len())
 }
 
 /// What stands behind a value that ends at its closing quote, or at the next white space.
@@ -120,14 +132,33 @@ fn behind_value(text: &str) -> &str {
     unquoted.find(char::is_whitespace).map_or("", |end| &unquoted[end..])
 }
 
+/// What stands behind a value, or behind a variable with its value.
+fn behind_word(text: &str) -> &str {
+    let value = text[end_of_name(text)..].strip_prefix('=').filter(|_| !text.starts_with(['"', '\'']));
+    behind_value(value.unwrap_or(text))
+}
+
+/// What stands behind the value that a word announces. Where a quote opens with the word, the value ends with it: `"X-Key: a -b"`.
+fn behind_secret<'c>(word: &str, after: &'c str) -> &'c str {
+    let quote = word.chars().next().filter(|first| matches!(first, '"' | '\''));
+    match quote.filter(|quote| !word[1..].contains(*quote)) {
+        Some(quote) => after.split_once(quote).map_or("", |(_, behind)| behind),
+        None => behind_word(after.trim_start()),
+    }
+}
+
 fn is_address(word: &str) -> bool {
     word.contains("://") || (word.contains(':') && word.contains('@'))
 }
 
-/// `--token`, `-api-key`, `Authorization:`, `Bearer`.
+/// `--token`, `-api-key`, `Authorization:`, `Bearer`; `-p`, `-a` and `-u`, by which many programs take a password or an account.
 fn announces_secret(word: &str) -> bool {
-    const SECRETS: [&str; 7] = ["token", "secret", "passw", "pwd", "key", "auth", "credential"];
-    let word = word.trim_matches(['"', '\'']).to_ascii_lowercase();
+    const SECRETS: [&str; 8] = ["token", "secret", "pass", "pwd", "key", "auth", "credential", "dsn"];
+    let word = word.trim_matches(['"', '\'']);
+    if matches!(word, "-p" | "-a" | "-u") {
+        return true;
+    }
+    let word = word.to_ascii_lowercase();
     let announces = word.starts_with('-') || word.ends_with(':');
     word == "bearer" || (announces && SECRETS.iter().any(|secret| word.contains(secret)))
 }
@@ -151,6 +182,16 @@ mod tests {
             ("web postgres://me:pw@db/x", "web …"),
             ("web me:pw@db", "web …"),
             (r#"curl -H "Authorization: Bearer abc" x"#, r#"curl -H "Authorization: …"#),
+            ("serve --pass hunter2 --passphrase 'a b' --port 80", "serve --pass … --passphrase … --port 80"),
+            ("redis-server --requirepass hunter2", "redis-server --requirepass …"),
+            ("serve --sentry-dsn abc", "serve --sentry-dsn …"),
+            ("mysql -u root -p hunter2 shop", "mysql -u … -p …"),
+            ("redis-cli -a hunter2", "redis-cli -a …"),
+            ("serve --token 'abc -def' --port 80", "serve --token … --port 80"),
+            ("serve --token -abc", "serve --token …"),
+            ("serve --secret x A='b -c' 'd -e' --port 80", "serve --secret … --port 80"),
+            ("curl -H 'Authorization: Bearer abc -def' --silent", "curl -H 'Authorization: … --silent"),
+            ("celery -A shop worker", "celery -A shop worker"),
             ("node auth-server.js", "node auth-server.js"),
             (r#"KEY="never closed"#, "KEY=…"),
             ("KEY=", "KEY=…"),
@@ -169,9 +210,15 @@ mod tests {
 
     #[test]
     fn a_place_is_told_without_its_folders_and_variables() {
-        let place = |path, key: &str| public_place(&Evidence::key(path, key));
+        let place = |path: &str, key: &str| public_place(&Evidence::key(path, key));
         assert_eq!(place("services/billing/package.json", "dependencies.pg"), "package.json dependencies.pg");
         assert_eq!(place("deploy/.env.production", "DATABASE_URL"), ".env.production");
+        for file in [".env.ts", "prod.env", "env.example", "Prod.ENV"] {
+            assert_eq!(place(&format!("deploy/{file}"), "DATABASE_URL"), file);
+        }
+        let address = "project.dependencies: psycopg[binary] @ git+https://x:ghp_SECRET@github.com/a/b";
+        assert_eq!(place("api/pyproject.toml", address), "pyproject.toml");
+        assert_eq!(place("api/pyproject.toml", "project.dependencies: flask>=2"), "pyproject.toml project.dependencies: flask>=2");
         assert_eq!(public_place(&Evidence::line("a/b/Dockerfile", 3)), "Dockerfile:3");
     }
 }

@@ -116,16 +116,22 @@ impl Collector {
         Self { sources: Sources::new(), bytes_left: TOTAL_BYTES_MAX }
     }
 
+    /// Whether there is time to read on; says why not, once, if not. To be asked before each entry, whatever it is.
+    fn has_time(&mut self) -> bool {
+        let has_time = self.sources.started.elapsed() < READING_MAX;
+        if !has_time {
+            self.stop(format!("reading stopped after {} s", READING_MAX.as_secs()));
+        }
+        has_time
+    }
+
     /// Whether another file may be added; says why not, once, if not.
     fn has_room(&mut self) -> bool {
-        if self.sources.files.len() >= FILES_MAX {
+        let has_room = self.sources.files.len() < FILES_MAX;
+        if !has_room {
             self.stop(format!("only the first {FILES_MAX} files were read"));
-        } else if self.sources.started.elapsed() >= READING_MAX {
-            self.stop(format!("reading stopped after {} s", READING_MAX.as_secs()));
-        } else {
-            return true;
         }
-        false
+        has_room
     }
 
     fn stop(&mut self, reason: String) {
@@ -169,4 +175,19 @@ fn is_binary_name(path: &str) -> bool {
         "lockb",
     ];
     BINARY.iter().any(|binary| extension.eq_ignore_ascii_case(binary))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_ends_when_its_time_is_over_and_says_so() {
+        let mut collector = Collector::new();
+        assert!(collector.has_time() && collector.has_room());
+        collector.sources.started = Instant::now().checked_sub(READING_MAX).unwrap();
+        assert!(!collector.has_time() && collector.has_room());
+        assert_eq!(collector.sources.partial.as_deref(), Some("reading stopped after 7 s"));
+    }
 }

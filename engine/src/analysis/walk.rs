@@ -27,7 +27,7 @@ pub fn read_folder(root: &Path) -> Result<Sources> {
         .filter_entry(|entry| entry.depth() == 0 || !is_vendored(&format!("{}/x", entry.file_name().to_string_lossy())))
         .build();
     for entry in walk.filter_map(std::result::Result::ok) {
-        if !collector.has_room() {
+        if !collector.has_time() || !collector.has_room() {
             break;
         }
         let Some(kind) = entry.file_type().filter(|kind| kind.is_file() || kind.is_symlink()) else { continue };

@@ -20,6 +20,8 @@ use super::{
     tree::{File, Tree, folder},
 };
 
+pub use python::not_toml;
+
 #[derive(Clone, Debug)]
 pub struct Manifest {
     pub path: String,

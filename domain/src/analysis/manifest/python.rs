@@ -191,7 +191,9 @@ fn table<'t>(owner: &'t Table, key: &str) -> Option<&'t Table> {
 
 fn list(manifest: &mut Manifest, values: Option<&Value>, usage: Usage, key: &str) {
     for requirement in values.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        let place = clipped(&format!("{key}: {requirement}"));
+        // Behind `@` stands an address, which may hold a password.
+        let shown = requirement.split(['@', ';']).next().unwrap_or_default().trim();
+        let place = clipped(&format!("{key}: {shown}"));
         for name in names(requirement) {
             manifest.depends(&name, usage, place.as_str());
         }
@@ -258,6 +260,15 @@ mod tests {
         let expected = [("django[argon2]", Usage::Runtime), ("django", Usage::Runtime), ("flask", Usage::Development)];
         assert_eq!(found(&pyproject("pyproject.toml", text).unwrap()), expected);
         assert!(pyproject("pyproject.toml", "[project").unwrap_err().starts_with("not valid TOML"));
+    }
+
+    #[test]
+    fn a_requirement_is_shown_without_its_address_and_its_marker() {
+        let text = "[project]\nname='a'\ndependencies=['psycopg[binary] @ git+https://x:ghp_SECRET@github.com/a/b', 'flask>=2; python_version > \"3.8\"']\n";
+        let manifest = pyproject("pyproject.toml", text).unwrap();
+        let places: Vec<String> = manifest.dependencies.iter().map(|dependency| dependency.evidence("p").to_string()).collect();
+        let psycopg = "p project.dependencies: psycopg[binary]";
+        assert_eq!(places, [psycopg, psycopg, "p project.dependencies: flask>=2"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use toml::Table;
 
 use super::{Surroundings, database::without_code, yaml};
-use crate::analysis::{Evidence, Usage, lexer::plain_json, rules::rules, tree::File};
+use crate::analysis::{Evidence, Usage, lexer::plain_json, manifest::not_toml, rules::rules, tree::File};
 
 /// A workload for a cluster: `apiVersion`, and a kind that keeps a program running, each at the start of a line.
 pub fn cluster(file: &File<'_>, content: &str, found: &mut Surroundings) {
@@ -55,15 +55,17 @@ pub fn wrangler(file: &File<'_>, content: &str, found: &mut Surroundings) -> Res
 }
 
 /// `config/deploy.yml` and those of single destinations, if somebody filled them in: what `rails new` and `kamal init` write names an
-/// image of `your-user` and servers of 192.168.0.0/24, which are no place.
-pub fn kamal(file: &File<'_>, content: &str, found: &mut Surroundings) {
-    let Ok(settings) = yaml(&without_code(content, "filled-in")) else { return };
+/// image of `your-user` and servers of 192.168.0.0/24, which are no place. Says whether they are.
+pub fn kamal(file: &File<'_>, content: &str, found: &mut Surroundings) -> bool {
+    let Ok(settings) = yaml(&without_code(content, "filled-in")) else { return false };
     let image = settings["image"].as_str().unwrap_or_default();
     let is_sample_image = ["your-user/", "my-user/"].iter().any(|user| image.starts_with(user));
     let has_server = servers(&settings["servers"]).iter().any(|server| !server.is_empty() && !server.starts_with("192.168.0."));
-    if has_server && !is_sample_image {
+    let is_filled_in = has_server && !is_sample_image;
+    if is_filled_in {
         found.sign(file, "kamal", Usage::Runtime, Evidence::key(file.path, "servers"));
     }
+    is_filled_in
 }
 
 /// A list of servers, or one for each role, with or without tags and settings.
@@ -90,6 +92,6 @@ fn json(content: &str) -> Result<Value, String> {
 }
 
 fn toml(content: &str) -> Result<Value, String> {
-    let table: Table = content.parse().map_err(|error: toml::de::Error| format!("not valid TOML: {}", error.message()))?;
+    let table: Table = content.parse().map_err(|error: toml::de::Error| not_toml(&error))?;
     serde_json::to_value(table).map_err(|error| format!("not valid TOML: {error}"))
 }

@@ -95,10 +95,20 @@ fn bare(word: &str) -> &str {
     word.split_once('@').map_or(word, |(name, _)| if name.is_empty() { word } else { name })
 }
 
-/// Whether the words of a command hold those of a rule in their order: `vercel --prod` in `npx vercel deploy --prebuilt --prod`.
+/// Whether the words of a command hold those of a rule in their order: `vercel --prod` in `npx vercel deploy --prebuilt --prod`. A rule of
+/// one word has to be the program, since such a word may be anything: `vitest run src/surge`.
 fn is_called(rule: &str, words: &[&str]) -> bool {
+    if !rule.contains(' ') {
+        return program(words) == Some(rule);
+    }
     let mut words = words.iter();
     rule.split(' ').all(|wanted| words.any(|word| *word == wanted))
+}
+
+/// What a command starts: its first word behind variables, flags and what runs packages.
+fn program<'w>(words: &[&'w str]) -> Option<&'w str> {
+    let runs_packages = |word: &str| matches!(word, "npx" | "bunx" | "npm" | "yarn" | "pnpm" | "exec" | "dlx");
+    words.iter().copied().find(|word| !(word.starts_with('-') || word.contains('=') || runs_packages(word)))
 }
 
 pub fn procfile(file: &File<'_>, content: &str, found: &mut Surroundings) {

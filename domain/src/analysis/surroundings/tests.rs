@@ -83,6 +83,19 @@ fn the_last_stage_of_a_container_file_says_how_it_starts() {
 }
 
 #[test]
+fn a_command_of_one_word_is_the_program_and_no_other_word() {
+    let of = |command: &str| technologies("package.json", &format!(r#"{{ "scripts": {{"do": "{command}"}} }}"#));
+    for command in
+        ["surge dist", "npm run build && npx --yes surge@latest dist", "SURGE_TOKEN=x pnpm dlx surge", "pnpm exec surge", "yarn surge"]
+    {
+        assert_eq!(of(command), ["surge"], "{command}");
+    }
+    for command in ["vitest run src/surge", "cd packages/surge", "npm install surge", "yarn add surge", "node surge.js"] {
+        assert!(of(command).is_empty(), "{command}");
+    }
+}
+
+#[test]
 fn only_links_to_designs_count_as_figma() {
     assert_eq!(technologies("README.md", "[Design](https://www.figma.com/design/abc/App?node-id=1)."), ["figma"]);
     assert!(technologies("README.md", "Made like https://www.figma.com/ and https://figma.com.evil.example/design/x").is_empty());

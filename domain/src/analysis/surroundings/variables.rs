@@ -9,6 +9,7 @@ use crate::analysis::{Evidence, Usage, rules::rules, tree::File};
 const PUBLIC: [&str; 10] =
     ["NEXT_PUBLIC_", "EXPO_PUBLIC_", "NUXT_PUBLIC_", "NUXT_", "PUBLIC_", "REACT_APP_", "VITE_", "VUE_APP_", "NG_APP_", "GATSBY_"];
 
+/// By a name in lower case: `.env.local`, `prod.env`, `env.example`.
 pub fn is_variables(name: &str) -> bool {
     (name.starts_with(".env") || name.ends_with(".env") || name.starts_with("env.")) && !name.ends_with(".ts") && !name.ends_with(".js")
 }

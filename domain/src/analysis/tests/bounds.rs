@@ -55,6 +55,37 @@ fn an_analysis_ends_when_its_time_is_over() {
 }
 
 #[test]
+fn parts_are_looked_at_while_there_is_time() {
+    let paths: Vec<String> = (0..30).map(|index| format!("{index}/requirements.txt")).collect();
+    let files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "flask\n")).collect();
+    let mut asked = 0;
+    assert_eq!(
+        analyze_while(&project(&files), &mut || {
+            asked += 1;
+            true
+        })
+        .components
+        .len(),
+        30
+    );
+    let mut left = asked;
+    let analysis = analyze_while(&project(&files), &mut || {
+        left -= 1;
+        left > 20
+    });
+    assert_eq!(analysis.partial.as_deref(), Some("there was no time to analyse everything"));
+    assert!((1..30).contains(&analysis.components.len()), "{} components", analysis.components.len());
+}
+
+#[test]
+fn a_part_names_some_of_its_manifests() {
+    let paths: Vec<String> = (0..30).map(|index| format!("requirements-{index}.txt")).collect();
+    let files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "flask\n")).collect();
+    let analysis = analyze(&project(&files));
+    assert_eq!((analysis.components.len(), analysis.components[0].evidence.len()), (1, 8));
+}
+
+#[test]
 fn sizes_that_nothing_can_have_do_not_overflow() {
     let file = |path: &str| SourceFile { path: path.into(), size: u64::MAX, content: None };
     let analysis = analyze(&["a.py", "b.py", "c.rs", "d.ts", "package.json"].map(file));

@@ -37,6 +37,7 @@ fn a_cluster_is_seen_wherever_its_files_lie() {
     assert_eq!(express_with("charts/api/Chart.yaml", "apiVersion: v2\nname: api\n"), ["kubernetes"]);
     assert_eq!(express_with("k8s/overlays/prod/kustomization.yaml", "resources: [../base]\n"), ["kubernetes"]);
     assert_eq!(express_with("k8s/api.yaml", workload), ["kubernetes"]);
+    assert_eq!(express_with("config/deploy.yml", workload), ["kubernetes"], "it is Kamal's only if it says so");
     assert!(express_with("k8s/api.yaml", "apiVersion: v1\nkind: ConfigMap\n").is_empty());
     assert!(express_with("openapi.yaml", "openapi: 3.1.0\ninfo:\n  kind: Deployment\n").is_empty());
 }

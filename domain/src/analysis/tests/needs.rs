@@ -24,8 +24,8 @@ fn a_server_beside_a_mobile_app_lacks_a_host() {
     assert_eq!(hosting.evidence[0].path, "server/Dockerfile");
     let database = need(&analysis, Category::Database).unwrap();
     assert_eq!(
-        (database.reason.as_str(), database.engines.as_slice()),
-        ("your project uses Prisma with PostgreSQL and no hosted database", &["postgresql".to_owned()][..])
+        (database.reason.as_str(), database.engines.as_deref()),
+        ("your project uses Prisma with PostgreSQL and no hosted database", Some(&["postgresql".to_owned()][..]))
     );
 }
 
@@ -46,6 +46,18 @@ fn the_host_of_one_server_is_none_for_the_other() {
 
     files.extend(project(&[("apps/api/fly.toml", "app = 'x'")]));
     assert!(need(&analyze(&files), Category::Hosting).is_none(), "both have a host now");
+}
+
+#[test]
+fn the_fifth_service_has_its_container_file_too() {
+    let settings = ["a/fly.toml", "b/render.yaml", "c/railway.toml", "d/vercel.json"];
+    let services = ["a", "b", "c", "d", "e"].map(|name| ["package.json", "index.js", "Dockerfile"].map(|file| format!("{name}/{file}")));
+    let contents = [EXPRESS, "require('express')", DOCKERFILE];
+    let files = services.iter().flat_map(|paths| paths.iter().map(String::as_str).zip(contents));
+    let files: Vec<(&str, &str)> = files.chain(settings.map(|path| (path, "{}"))).collect();
+    let hosting = need(&analyze(&project(&files)), Category::Hosting).unwrap().clone();
+    assert_eq!(hosting.reason, "your project has a container file and no host to run it");
+    assert_eq!(hosting.evidence, [Evidence::file("e/Dockerfile")]);
 }
 
 #[test]

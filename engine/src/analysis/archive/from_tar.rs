@@ -32,6 +32,10 @@ fn read_stream(guarded: Guarded<impl Read>) -> Result<Sources, ArchiveError> {
     let mut archive = tar::Archive::new(guarded);
     let entries = archive.entries().map_err(|error| damaged(&last, &error))?;
     for entry in entries {
+        // Entries that are passed over take time as well.
+        if !collector.has_time() {
+            break;
+        }
         let mut entry = match entry {
             Ok(entry) => entry,
             Err(_) if tripped.get() == Trip::Ratio => return Err(ArchiveError::Bomb { entry: last }),

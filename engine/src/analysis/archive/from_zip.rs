@@ -15,6 +15,10 @@ pub fn read(bytes: &[u8]) -> Result<Sources, ArchiveError> {
     let mut last = String::new();
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&last, &error))?;
     for index in 0..archive.len() {
+        // Entries that are passed over take time as well.
+        if !collector.has_time() {
+            break;
+        }
         let mut entry = archive.by_index(index).map_err(|error| match error {
             ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) => ArchiveError::Encrypted { entry: format!("number {}", index + 1) },
             other => damaged(&last, &other),
