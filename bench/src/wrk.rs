@@ -23,16 +23,26 @@ pub struct Load {
 /// the kernel would else move between the cores, often onto that of the server that wakes it, so that runs differ by a third.
 ///
 /// # Errors
-/// `wrk` is not installed, or prints something else than usual.
+/// `taskset` or `wrk` is not installed, or `wrk` prints something else than usual.
 pub async fn run(url: &str, connections: usize, seconds: u64) -> Result<Load> {
-    let last_core = std::thread::available_parallelism()?.get() - 1;
+    let status = tokio::fs::read_to_string("/proc/self/status").await?;
+    let last_core = last_core(&status).ok_or("/proc/self/status names no core that this process may use")?;
     let mut command = Command::new("taskset");
     command.args(["-c", &last_core.to_string(), "wrk"]);
     command.args(["-t1", "--latency", &format!("-c{connections}"), &format!("-d{seconds}s"), "-H", &format!("User-Agent: {BROWSER}"), url]);
     let output = tokio::time::timeout(Duration::from_secs(seconds + 30), command.output()).await?;
     let output = output.map_err(|error| format!("taskset: {error}; install the Debian packages `util-linux` and `wrk`"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    parse(&text).ok_or_else(|| format!("wrk printed: {text} {}", String::from_utf8_lossy(&output.stderr)).into())
+    parse(&text).ok_or_else(|| {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        format!("wrk printed: {text} {errors} (if there is no wrk, install the Debian package `wrk`)").into()
+    })
+}
+
+/// The last core that a process may use, by its `/proc/…/status`. Those of its container need not be the first ones of the machine.
+fn last_core(status: &str) -> Option<u32> {
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    allowed.rsplit([',', '-']).next()?.trim().parse().ok()
 }
 
 fn parse(text: &str) -> Option<Load> {
@@ -70,6 +80,13 @@ mod tests {
     fn what_wrk_prints_is_read() {
         let text = "Running 10s test @ http://127.0.0.1:1/\n  Latency Distribution\n     50%    5.21ms\n     75%    6.00ms\n     90%    7.00ms\n     99%  812.00us\n  52180 requests in 10.01s, 17.02MB read\n  Socket errors: connect 0, read 1, write 2, timeout 0\n  Non-2xx or 3xx responses: 7\nRequests/sec:   5212.79\nTransfer/sec:      1.70MB\n";
         assert_eq!(parse(text), Some(Load { requests: 52_180, per_second: 5212.79, p50_ms: 5.21, p99_ms: 0.812, errors: 10 }));
+    }
+
+    #[test]
+    fn the_last_core_is_one_that_may_be_used() {
+        assert_eq!(last_core("Cpus_allowed:\t74\nCpus_allowed_list:\t2,4-6\nMems_allowed:\t1\n"), Some(6));
+        assert_eq!(last_core("Cpus_allowed_list:\t3\n"), Some(3));
+        assert_eq!(last_core("Name:\tbench\n"), None);
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub struct Redirect {
 pub enum Durability {
     Postgres,
     Fallback,
-    /// Neither Postgres nor Redis took it.
+    /// Neither Postgres nor Redis took it, or its turn did not come.
     Lost,
 }
 
@@ -158,7 +158,10 @@ impl Recorder {
     }
 
     async fn record(&self, click: Click) -> Durability {
-        let durability = self.batcher.write(click).await.unwrap_or(Durability::Lost);
+        let durability = self.batcher.write(click).await.unwrap_or_else(|| {
+            tracing::error!("click lost: the queue refused it, or its batch failed");
+            Durability::Lost
+        });
         let counter = match durability {
             Durability::Postgres => &self.metrics.postgres,
             Durability::Fallback => &self.metrics.fallback,
@@ -202,9 +205,6 @@ pub async fn follow(engine: &Engine, code: &str, visit: Visit<'_>) -> Result<Red
 
     let click = new_click(engine, &code, &visit, (click_id, now), agent_class, session_id, link.window_hours).await;
     let durability = engine.clicks.record(click).await;
-    if durability == Durability::Lost {
-        tracing::error!(partner.id = %code.partner_id, "click lost: neither Postgres nor Redis took it");
-    }
     Ok(Redirect {
         location,
         click_token: token,

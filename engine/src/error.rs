@@ -46,6 +46,13 @@ impl Error {
         let code = source.downcast_ref::<sqlx::Error>().and_then(|error| error.as_database_error()?.code());
         code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
     }
+
+    /// Postgres refused something else than the values, say since a table or a right is missing: it would refuse all others as well.
+    pub fn is_of_database(&self) -> bool {
+        let Self::Internal(source) = self else { return false };
+        let refused = source.downcast_ref::<sqlx::Error>().is_some_and(|error| error.as_database_error().is_some());
+        refused && !self.is_of_values()
+    }
 }
 
 fn unknown(claim: &Claim) -> String {
@@ -131,11 +138,13 @@ mod tests {
         };
         for code in ["40P01", "40001", "57P01", "55P03", "53100", "25006"] {
             let error = raised(code).await;
-            assert!(matches!(error, Error::Unavailable(_)) && !error.is_of_values(), "{code}");
+            assert!(matches!(error, Error::Unavailable(_)) && !error.is_of_values() && !error.is_of_database(), "{code}");
         }
         assert!(matches!(raised("22003").await, Error::Internal(_)));
         for (code, of_values) in [("22021", true), ("23514", true), ("42P01", false)] {
-            assert_eq!(raised(code).await.is_of_values(), of_values, "{code}");
+            let error = raised(code).await;
+            assert_eq!((error.is_of_values(), error.is_of_database()), (of_values, !of_values), "{code}");
         }
+        assert!(!Error::from(sqlx::Error::RowNotFound).is_of_database());
     }
 }

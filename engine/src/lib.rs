@@ -127,8 +127,11 @@ impl Engine {
             .acquire_timeout(Duration::from_secs(10))
             .connect_lazy(&settings.database_url)?;
         let client = redis::Client::open(settings.redis_url.as_str())?;
-        let redis_config =
-            ConnectionManagerConfig::new().set_max_delay(Duration::from_millis(500)).set_connection_timeout(Some(Duration::from_secs(2)));
+        // A second for answers, as long as anybody waits for one: clicks are appended to a disk that may be busy.
+        let redis_config = ConnectionManagerConfig::new()
+            .set_max_delay(Duration::from_millis(500))
+            .set_connection_timeout(Some(Duration::from_secs(2)))
+            .set_response_timeout(Some(Duration::from_secs(1)));
         let redis = redis::aio::ConnectionManager::new_lazy_with_config(client, redis_config)?;
         Ok(Self::with(db, redis, keys))
     }
@@ -140,9 +143,13 @@ impl Engine {
             .max_connections(3)
             .acquire_timeout(Duration::from_millis(500))
             .test_before_acquire(false)
-            // Planning each batch anew would copy its columns to find the same plan.
+            // Planning each batch anew would copy its columns to find the same plan. Who has lost patience with a statement only closes the
+            // socket, which Postgres does not notice while it waits for a lock or the disk: without a limit of its own, each such statement
+            // would leave a process there that holds a place among its connections. Nobody waits longer than ten seconds.
             .after_connect(|connection, _| {
-                Box::pin(async move { sqlx::query("set plan_cache_mode = force_generic_plan").execute(connection).await.map(|_| ()) })
+                let settings =
+                    "select set_config('plan_cache_mode', 'force_generic_plan', false), set_config('statement_timeout', '10s', false)";
+                Box::pin(async move { sqlx::query(settings).execute(connection).await.map(|_| ()) })
             })
             .connect_lazy_with((*db.connect_options()).clone());
         let shard = rollup::Shard::random();

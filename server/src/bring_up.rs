@@ -1,6 +1,10 @@
 //! From whatever database there is to one that this program can work on; and a start without it, for redirects alone.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use engine::Engine;
 
@@ -10,6 +14,13 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 /// Between tries while Postgres is away.
 const PAUSE: Duration = Duration::from_secs(2);
+
+static UP: AtomicBool = AtomicBool::new(false);
+
+/// Whether everything was brought up; until then, links can be followed at most.
+pub fn is_up() -> bool {
+    UP.load(Ordering::Relaxed)
+}
 
 /// What a start does before it serves.
 pub struct BringUp {
@@ -41,7 +52,11 @@ impl BringUp {
 
     async fn later(self, engine: Engine) {
         while let Err(error) = self.complete(&engine).await {
-            tracing::warn!(%error, "not everything is up yet");
+            if engine.clicks.store.postgres_answers().await {
+                tracing::error!(%error, "Postgres is there, and still not everything is up; this may not mend itself");
+            } else {
+                tracing::warn!(%error, "not everything is up yet");
+            }
             tokio::time::sleep(PAUSE).await;
         }
         tracing::info!("everything is up");
@@ -63,6 +78,7 @@ impl BringUp {
         if self.works {
             loops::start_workers(engine);
         }
+        UP.store(true, Ordering::Relaxed);
         Ok(sign_in)
     }
 }

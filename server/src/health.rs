@@ -11,7 +11,7 @@ use axum::{
 use engine::Engine;
 use serde_json::{Value, json};
 
-use crate::supervise;
+use crate::{bring_up, supervise};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -20,19 +20,20 @@ pub async fn live() -> &'static str {
 }
 
 /// 200 once redirects know the partners, else 503. What is away is told, and does not count: redirects go on without Postgres and Redis, and
-/// another instance would miss the same ones.
+/// another instance would miss the same ones. The same goes for what is not up yet after a start without Postgres.
 pub async fn ready(State(engine): State<Engine>) -> (StatusCode, Json<Value>) {
     let postgres = engine.clicks.store.postgres_answers();
     let mut redis = engine.redis.clone();
     let ping = redis::cmd("PING");
     let redis = tokio::time::timeout(PATIENCE, ping.query_async::<String>(&mut redis));
     let (postgres, redis) = tokio::join!(postgres, redis);
-    readiness(engine.codes.are_loaded(), postgres, matches!(redis, Ok(Ok(_))))
+    readiness(engine.codes.are_loaded(), [bring_up::is_up(), postgres, matches!(redis, Ok(Ok(_)))])
 }
 
-fn readiness(links: bool, postgres: bool, redis: bool) -> (StatusCode, Json<Value>) {
+fn readiness(links: bool, [up, postgres, redis]: [bool; 3]) -> (StatusCode, Json<Value>) {
     let status = if links { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "links": links, "postgres": postgres, "redis": redis, "degraded": !(links && postgres && redis) })))
+    let degraded = !(links && up && postgres && redis);
+    (status, Json(json!({ "links": links, "up": up, "postgres": postgres, "redis": redis, "degraded": degraded })))
 }
 
 pub async fn metrics(State(engine): State<Engine>) -> impl IntoResponse {
@@ -64,12 +65,18 @@ mod tests {
 
     #[test]
     fn an_instance_that_can_redirect_is_ready_whatever_is_away() {
-        let (status, Json(body)) = readiness(true, false, false);
+        let (status, Json(body)) = readiness(true, [true, false, false]);
         assert_eq!(
             (status, &body["degraded"], &body["postgres"], &body["redis"]),
             (StatusCode::OK, &json!(true), &json!(false), &json!(false))
         );
-        assert_eq!(readiness(false, true, true).0, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(readiness(true, true, true).1.0["degraded"], json!(false));
+        assert_eq!(readiness(false, [true, true, true]).0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(readiness(true, [true, true, true]).1.0["degraded"], json!(false));
+    }
+
+    #[test]
+    fn a_start_that_is_not_complete_is_told_though_all_services_are_there() {
+        let (status, Json(body)) = readiness(true, [false, true, true]);
+        assert_eq!((status, &body["up"], &body["degraded"]), (StatusCode::OK, &json!(false), &json!(true)));
     }
 }

@@ -31,12 +31,13 @@ impl TrustedProxies {
         if self.0.is_empty() {
             return Some(nearest);
         }
-        let passed_on = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-        let mut chain = passed_on.flat_map(|value| value.split(',')).rev();
+        // Bytes, since the entries before may be anything: one that is no text says nothing of those after it.
+        let passed_on = headers.get_all("x-forwarded-for").iter();
+        let mut chain = passed_on.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).rev();
         while self.trusts(nearest)
             && let Some(entry) = chain.next()
         {
-            nearest = address(entry.trim())?;
+            nearest = address(std::str::from_utf8(entry).ok()?.trim())?;
         }
         Some(nearest)
     }
@@ -55,13 +56,15 @@ fn address(entry: &str) -> Option<IpAddr> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     /// Who is seen behind `peer`, if these values of `X-Forwarded-For` came along.
-    fn seen(trusted: &str, peer: &str, values: &[&str]) -> Option<String> {
+    fn seen<Value: AsRef<[u8]>>(trusted: &str, peer: &str, values: &[Value]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append("x-forwarded-for", value.parse().unwrap());
+            headers.append("x-forwarded-for", HeaderValue::from_bytes(value.as_ref()).unwrap());
         }
         let trusted: TrustedProxies = trusted.parse().unwrap();
         trusted.visitor(peer.parse().unwrap(), &headers).map(|address| address.to_string())
@@ -95,9 +98,15 @@ mod tests {
 
     #[test]
     fn a_request_of_the_proxy_itself_is_its_own_and_words_are_nobodys() {
-        assert_eq!(seen("10.0.0.0/8", "10.1.2.3", &[]).as_deref(), Some("10.1.2.3"));
+        assert_eq!(seen::<&str>("10.0.0.0/8", "10.1.2.3", &[]).as_deref(), Some("10.1.2.3"));
         assert_eq!(seen("10.0.0.0/8", "10.1.2.3", &["10.4.4.4"]).as_deref(), Some("10.4.4.4"));
         assert_eq!(seen("10.0.0.0/8", "10.1.2.3", &["unknown"]), None);
+    }
+
+    #[test]
+    fn an_entry_that_is_no_text_hides_nobody_after_it() {
+        assert_eq!(seen("10.0.0.0/8", "10.1.2.3", &[b"caf\xe9, 198.51.100.7"]).as_deref(), Some("198.51.100.7"));
+        assert_eq!(seen("10.0.0.0/8", "10.1.2.3", &[b"198.51.100.7, caf\xe9"]), None, "as words");
     }
 
     #[test]

@@ -41,17 +41,18 @@ impl Store {
     /// Moves one batch from the fallback to Postgres, and has conversions looked at again that it may change; tells how many clicks it held.
     ///
     /// # Errors
-    /// The whole batch stays where it is, and may come again.
+    /// What was not set aside stays where it is, and may come again.
     pub(super) async fn drain_batch(&self, engine: &Engine) -> Result<usize> {
         let mut redis = self.redis.clone();
         let waiting: StreamRangeReply = redis.xrange_count(self.fallback.as_str(), "-", "+", DRAIN_LENGTH).await?;
-        let (mut texts, mut clicks) = (Vec::new(), Vec::new());
+        let (mut ids, mut texts, mut clicks) = (Vec::new(), Vec::new(), Vec::new());
         for entry in &waiting.ids {
             let text: String = entry.get("click").unwrap_or_default();
             match serde_json::from_str::<Click>(&text) {
                 Ok(click) => {
                     clicks.push(click);
                     texts.push(text);
+                    ids.push(entry.id.as_str());
                 }
                 Err(error) => self.set_aside(&entry.id, &text, &error.to_string()).await?,
             }
@@ -62,28 +63,30 @@ impl Store {
                 Ok(()) => {}
                 Err(error) if error.is_of_values() => {
                     if let Some(index) = parts.blame(part) {
-                        self.set_aside(&clicks[index].click_id.to_string(), &texts[index], &format!("{error:?}")).await?;
+                        self.set_aside(ids[index], &texts[index], &format!("{error:?}")).await?;
                     }
                 }
                 Err(error) => return Err(error),
             }
         }
-        let ids: Vec<&str> = waiting.ids.iter().map(|entry| entry.id.as_str()).collect();
         if !ids.is_empty() {
             let _: i64 = redis.xdel(self.fallback.as_str(), &ids).await?;
         }
-        Ok(ids.len())
+        Ok(waiting.ids.len())
     }
 
-    /// Keeps an entry that can never be drained, for somebody to look at. It leaves the fallback only after that.
-    async fn set_aside(&self, name: &str, text: &str, reason: &str) -> Result<()> {
+    /// Keeps an entry that can never be drained, for somebody to look at. It leaves the fallback only after that, and at once: what fails
+    /// later in its batch must not bring it here again. No transaction, since the two streams may be on two nodes of a cluster.
+    async fn set_aside(&self, id: &str, text: &str, reason: &str) -> Result<()> {
         tracing::error!(
-            entry = name,
+            entry = id,
             "a click in the fallback cannot be stored; the stream {}{BAD} has it now, with the reason",
             self.fallback
         );
         let fields = [("click", text), ("reason", reason)];
-        let _: String = self.redis.clone().xadd(format!("{}{BAD}", self.fallback), "*", &fields).await?;
+        let mut redis = self.redis.clone();
+        let _: String = redis.xadd(format!("{}{BAD}", self.fallback), "*", &fields).await?;
+        let _: i64 = redis.xdel(self.fallback.as_str(), &[id]).await?;
         Ok(())
     }
 

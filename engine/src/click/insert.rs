@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use domain::dashboard::hour_of;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -161,8 +162,7 @@ struct Counts<'c>(BTreeMap<(DateTime<Utc>, &'c str), (i64, i64)>);
 
 impl<'c> Counts<'c> {
     fn add(&mut self, click: &'c Click) {
-        let hour = click.clicked_at.duration_trunc(TimeDelta::hours(1)).unwrap_or(click.clicked_at);
-        let (counted, uncounted) = self.0.entry((hour, click.partner_id.as_str())).or_default();
+        let (counted, uncounted) = self.0.entry((hour_of(click.clicked_at), click.partner_id.as_str())).or_default();
         *(if click.counted { counted } else { uncounted }) += 1;
     }
 }

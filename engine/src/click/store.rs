@@ -27,12 +27,15 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// For a batch that no visitor waits for.
 const LATE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the writer's connection may rest. Whatever is between may have forgotten an older one, and the next batch would hang on it.
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(60);
+
 pub struct Store {
     /// A pool of its own, so that redirects never queue behind reports.
     pub(super) db: PgPool,
-    /// The connection that took the last batch. Back in the pool it would be asked first whether it still answers, and the next batch,
-    /// which does not wait for that, would go over another.
-    kept: Mutex<Option<PoolConnection<Postgres>>>,
+    /// The connection that took the last batch, and when. Back in the pool it would be asked first whether it still answers, and the next
+    /// batch, which does not wait for that, would go over another.
+    pub(super) kept: Mutex<Option<(PoolConnection<Postgres>, Instant)>>,
     pub(super) redis: ConnectionManager,
     shard: i16,
     pub(super) postgres_away: AtomicBool,
@@ -106,7 +109,10 @@ impl Store {
                 self.postgres_away.store(false, Ordering::Relaxed);
                 Durability::Postgres
             }
-            Err(_) => Durability::Lost,
+            Err(error) => {
+                tracing::error!(error = %error, clicks = clicks.len(), "clicks lost: neither Postgres nor Redis took them");
+                Durability::Lost
+            }
         }
     }
 
@@ -126,7 +132,7 @@ impl Store {
     /// keep its place there, for as long as the network says nothing.
     pub(super) async fn run(&self, statement: Statement<'_>, patience: Duration) -> sqlx::Result<()> {
         let is_batch = matches!(statement, Statement::New(_));
-        let mut taken = if is_batch { self.kept.lock().ok().and_then(|mut kept| kept.take()) } else { None };
+        let mut taken = if is_batch { self.take_kept() } else { None };
         let answer = timeout(patience, async {
             let connection = match &mut taken {
                 Some(kept) => kept,
@@ -146,9 +152,20 @@ impl Store {
             && answer.is_ok()
             && let Ok(mut kept) = self.kept.lock()
         {
-            *kept = taken;
+            *kept = taken.map(|connection| (connection, Instant::now()));
         }
         answer
+    }
+
+    /// The connection that took the last batch, unless that was long ago. Such a one is closed: the pool would ask it whether it answers,
+    /// without a limit.
+    pub(super) fn take_kept(&self) -> Option<PoolConnection<Postgres>> {
+        let (connection, used_at) = self.kept.lock().ok()?.take()?;
+        if used_at.elapsed() < KEPT_FOR {
+            return Some(connection);
+        }
+        drop(connection.detach());
+        None
     }
 
     /// Inserts clicks that come late, and maybe again, credits them to experiments, and has conversions looked at again that they may claim.

@@ -7,7 +7,13 @@ use domain::SessionId;
 use redis::{AsyncCommands, streams::StreamRangeReply};
 use sqlx::PgPool;
 
-use super::{Click, Durability, Store, cache::REDIS_PATIENCE, cached_click, store::Statement, strip_query};
+use super::{
+    Click, Durability, Store,
+    cache::REDIS_PATIENCE,
+    cached_click,
+    store::{KEPT_FOR, Statement},
+    strip_query,
+};
 use crate::{Engine, new_id, simulation::PlantedLink, testing};
 
 #[test]
@@ -74,6 +80,42 @@ async fn what_cannot_be_stored_while_postgres_is_away_stays_in_the_fallback(db: 
     assert_eq!(waiting, 1, "no click is to blame for a table that is missing");
     sqlx::query("alter table clicks_elsewhere rename to clicks").execute(&db).await.unwrap();
     assert_eq!(store.drain_batch(&engine).await.unwrap(), 1);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn an_entry_is_set_aside_once_however_often_the_drain_fails(db: PgPool) {
+    let engine = testing::engine(db.clone());
+    let (store, mut redis) = (store_of(&engine), engine.redis.clone());
+    store.append_to_fallback(&[testing::click(&link(&engine), engine.now(), None)]).await.unwrap();
+    let _: String = redis.xadd(&store.fallback, "*", &[("click", "no click")]).await.unwrap();
+    sqlx::query("alter table clicks rename to clicks_elsewhere").execute(&db).await.unwrap();
+    for _ in 0..2 {
+        store.drain_batch(&engine).await.unwrap_err();
+    }
+    let aside = format!("{}:bad", store.fallback);
+    let lengths: (u64, u64) = (redis.xlen(&store.fallback).await.unwrap(), redis.xlen(&aside).await.unwrap());
+    assert_eq!(lengths, (1, 1));
+    let _: i64 = redis.del(&[&aside, &store.fallback]).await.unwrap();
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn the_pool_of_the_clicks_plans_once_and_has_postgres_end_what_nobody_waits_for(db: PgPool) {
+    let settings = "select current_setting('plan_cache_mode'), current_setting('statement_timeout')";
+    let found: (String, String) = sqlx::query_as(settings).fetch_one(&testing::engine(db).clicks.store.db).await.unwrap();
+    assert_eq!(found, ("force_generic_plan".to_owned(), "10s".to_owned()));
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_connection_that_rested_for_long_takes_no_batch(db: PgPool) {
+    let engine = testing::engine(db);
+    let (store, link) = (store_of(&engine), link(&engine));
+    let clicks = [(); 2].map(|()| [testing::click(&link, engine.now(), None)]);
+    store.run(Statement::New(&clicks[0]), Duration::from_secs(5)).await.unwrap();
+    store.kept.lock().unwrap().as_mut().unwrap().1 -= KEPT_FOR;
+    assert!(store.take_kept().is_none());
+    assert_eq!(store.db.size(), 0, "its place is free");
+    store.run(Statement::New(&clicks[1]), Duration::from_secs(5)).await.unwrap();
+    assert!(store.take_kept().is_some());
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]

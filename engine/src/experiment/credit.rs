@@ -148,7 +148,8 @@ pub async fn credit_since(engine: &Engine, since: DateTime<Utc>) -> Result<u64> 
 /// yet is so by its click: who follows an offer has seen it.
 ///
 /// # Errors
-/// Only if the database is away. A click that cannot be credited is logged, and left out, so that it keeps no other waiting.
+/// Only if the database is away, or refuses more than single clicks, say since a table is missing. A click that cannot be credited is
+/// logged, and left out, so that it keeps no other waiting.
 pub async fn credit_clicks(engine: &Engine, clicks: &[CountedClick]) -> Result<u64> {
     let mut credited = 0;
     for clicks in clicks.chunks(CREDIT_LENGTH) {
@@ -156,7 +157,7 @@ pub async fn credit_clicks(engine: &Engine, clicks: &[CountedClick]) -> Result<u
         while let Some(part) = parts.take() {
             match credit_together(engine, &clicks[part.clone()]).await {
                 Ok(fresh) => credited += fresh,
-                Err(error @ Error::Unavailable(_)) => return Err(error),
+                Err(error) if matches!(error, Error::Unavailable(_)) || error.is_of_database() => return Err(error),
                 Err(error) => {
                     if let Some(index) = parts.blame(part) {
                         tracing::error!(click.id = %clicks[index].click_id, ?error, "a click cannot be credited to its experiments");

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike, DurationRound, TimeDelta, Timelike, Utc};
-use domain::{PartnerId, RecommendationId, SiteId, click::AgentClass};
+use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
+use domain::{PartnerId, RecommendationId, SiteId, click::AgentClass, dashboard::hour_of};
 use rand::{RngExt, rngs::StdRng};
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ impl Traffic {
 
 pub fn make(rng: &mut StdRng, places: &[Place], period: Period, trial: &Trial) -> Traffic {
     let mut traffic = Traffic { offers: places.iter().map(offered).collect(), ..Traffic::default() };
-    let hours: Vec<DateTime<Utc>> = std::iter::successors(Some(whole_hour(period.from)), |hour| Some(*hour + TimeDelta::hours(1)))
+    let hours: Vec<DateTime<Utc>> = std::iter::successors(Some(hour_of(period.from)), |hour| Some(*hour + TimeDelta::hours(1)))
         .take_while(|hour| *hour <= period.to)
         .collect();
     let total: f64 = hours.iter().map(|hour| busyness(*hour, period)).sum();
@@ -148,10 +148,6 @@ fn busyness(hour: DateTime<Utc>, period: Period) -> f64 {
     let weekly = [1.1, 1.2, 1.15, 1.1, 1.0, 0.55, 0.5][hour.weekday().num_days_from_monday() as usize];
     let daily = 1.0 - 0.7 * (std::f64::consts::TAU * (f64::from(hour.hour()) - 3.0) / 24.0).cos();
     growth * weekly * daily
-}
-
-fn whole_hour(at: DateTime<Utc>) -> DateTime<Utc> {
-    at.duration_trunc(TimeDelta::hours(1)).unwrap_or(at)
 }
 
 /// A whole number whose mean is `expected`.
@@ -253,7 +249,7 @@ async fn count_impressions(engine: &Engine, traffic: &Traffic) -> Result<()> {
     let mut counts: BTreeMap<(DateTime<Utc>, &PartnerId), i64> = BTreeMap::new();
     for visit in &traffic.visits {
         for partner_id in &traffic.offers[visit.place].1 {
-            *counts.entry((whole_hour(visit.at), partner_id)).or_default() += 1;
+            *counts.entry((hour_of(visit.at), partner_id)).or_default() += 1;
         }
     }
     let hours: Vec<DateTime<Utc>> = counts.keys().map(|(hour, _)| *hour).collect();

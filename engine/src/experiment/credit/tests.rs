@@ -222,6 +222,17 @@ async fn what_cannot_be_credited_keeps_no_other_waiting(db: PgPool) {
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn no_click_is_to_blame_for_a_table_that_is_missing(db: PgPool) {
+    let it = begin(db.clone(), &design()).await;
+    let id = it.give(0, Some("v1"), &[it.shown("v1", 1)]).await;
+    let clicks = counted(&[it.click(0, id).await, it.click(0, id).await]);
+    sqlx::query("alter table unit_clicks rename to unit_clicks_elsewhere").execute(&db).await.unwrap();
+    assert!(credit_clicks(&it.it.engine, &clicks).await.unwrap_err().is_of_database());
+    sqlx::query("alter table unit_clicks_elsewhere rename to unit_clicks").execute(&db).await.unwrap();
+    assert_eq!(credit_clicks(&it.it.engine, &clicks).await.unwrap(), 2);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_sale_that_comes_after_the_stop_counts_and_a_full_refund_takes_it_back(db: PgPool) {
     let it = begin(db, &design()).await;
     let id = it.give(0, Some("v1"), &[it.shown("v1", 1)]).await;
