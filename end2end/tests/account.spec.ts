@@ -160,6 +160,7 @@ for (const [device, width, height] of [
 
     const own = page.getByRole('row').filter({ hasText: app.email });
     await own.locator('summary').click();
+    await expect(own.getByRole('button', { name: 'Make new password' }), 'nobody would see it').toHaveCount(0);
     await expectAccessible(page);
     await own.getByRole('button', { name: 'Remove for good' }).click();
     await expect(page.getByRole('alert')).toContainText('only owner');

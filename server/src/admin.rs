@@ -179,10 +179,12 @@ fn new_password() -> (String, bool) {
     variable("ORCHESTRATOR_ADMIN_PASSWORD").map_or_else(|| (new_token(""), true), |password| (password, false))
 }
 
-/// A password that was made is printed, this once.
+/// A password that was made is printed, this once; one of the environment is named.
 fn print_password(email: &str, password: &str, made: bool) {
     if made {
         println!("{}", json!({ "email": email, "password": password }));
+    } else {
+        println!("{email} has the password of ORCHESTRATOR_ADMIN_PASSWORD now, until they choose their own");
     }
 }
 

@@ -87,7 +87,7 @@ async fn accept(engine: &Engine, partner: &str, parameters: &Parameters) -> ApiR
     let tokens = partner::active_secrets(engine, &partner_id, SecretPurpose::Postback).await?;
     let given = parameters.get("token").map_or("", String::as_str);
     if let Err(error) = signature::verify_token(given, &tokens) {
-        webhook::note_refusal(engine, partner, "postback", webhook::Reason::WrongToken).await;
+        webhook::note_refusal(engine, partner, "", webhook::Reason::WrongToken).await;
         return Err(Problem::new(401, "invalid_token", "the token does not hold").field("token").detail(error.to_string()).into());
     }
 

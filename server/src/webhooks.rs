@@ -2,12 +2,15 @@
 
 use axum::{
     Json,
-    body::Body,
-    extract::{Path, Request, State},
-    http::StatusCode,
+    body::Bytes,
+    extract::{
+        Path, State,
+        rejection::{BytesRejection, FailedToBufferBody},
+    },
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use domain::{Problem, webhook::BODY_LIMIT};
+use domain::Problem;
 use engine::{
     Engine,
     webhook::{self, Refusal},
@@ -24,13 +27,22 @@ struct Acknowledged {
     duplicate: bool,
 }
 
-/// Answers 200 once the raw body is durable. Processing follows off the queue.
-pub async fn receive(State(engine): State<Engine>, Path((partner, path)): Path<(String, String)>, request: Request<Body>) -> Response {
-    let (parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
-        return refuse(&engine, &Refusal::TooLarge, &partner, &path).await;
+/// Answers 200 once the raw body is durable. Processing follows off the queue. The router limits the body.
+pub async fn receive(
+    State(engine): State<Engine>,
+    Path((partner, path)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_))) => {
+            return refuse(&engine, &Refusal::TooLarge, &partner, &path).await;
+        }
+        // Not counted: a connection that broke says nothing of what the partner sends.
+        Err(broken) => return ApiError(Problem::new(400, "malformed", "malformed body").detail(broken.body_text())).into_response(),
     };
-    match webhook::receive(&engine, &partner, &path, |name| text(&parts.headers, name), &body).await {
+    match webhook::receive(&engine, &partner, &path, |name| text(&headers, name), &body).await {
         Ok(receipt) => {
             (StatusCode::OK, Json(Acknowledged { id: receipt.webhook_delivery_id, duplicate: receipt.duplicate })).into_response()
         }

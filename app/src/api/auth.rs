@@ -77,12 +77,13 @@ pub async fn sign_out() -> Result<(), AppError> {
 mod server {
     use std::net::{IpAddr, Ipv4Addr};
 
-    use axum::http::{HeaderValue, StatusCode, header, request::Parts};
+    use axum::http::{StatusCode, header, request::Parts};
     use domain::auth::Principal;
     use leptos::prelude::*;
     use leptos_axum::ResponseOptions;
 
     use super::Viewer;
+    use crate::api::request::append_cookie;
 
     /// Where a request came from: the server's middleware leaves it there, for limits on guessing.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,14 +132,7 @@ mod server {
 
     /// Lax, so that a link from outside finds the session, but a form of another site does not.
     pub fn set_session_cookie(token: &str, max_age_seconds: i64) {
-        let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<ResponseOptions>()) else { return };
-        let https = parts.headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-        let secure = if https { "; Secure" } else { "" };
-        let name = engine::operator::SESSION_COOKIE;
-        let cookie = format!("{name}={token}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Lax{secure}");
-        if let Ok(value) = HeaderValue::from_str(&cookie) {
-            response.append_header(header::SET_COOKIE, value);
-        }
+        append_cookie(engine::operator::SESSION_COOKIE, token, &format!("Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Lax"));
     }
 }
 

@@ -8,8 +8,6 @@ mod draft;
 mod identity;
 #[cfg(feature = "ssr")]
 mod read;
-#[cfg(feature = "ssr")]
-mod secret;
 
 use std::collections::BTreeMap;
 
@@ -166,6 +164,8 @@ pub async fn update_partner(partner_id: String, seen: String, form: IdentityForm
 const IDENTITY_DRAFT: &str = "identity";
 #[cfg(feature = "ssr")]
 const TERMS_DRAFT: &str = "terms";
+#[cfg(feature = "ssr")]
+const MADE_SECRET: &str = "made_secret";
 
 /// The fields of new terms, as typed: rates in per cent, the time in UTC or empty for now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,14 +229,16 @@ pub async fn make_secret(partner_id: String, purpose: SecretPurpose) -> Result<S
     let (engine, who) = super::backend().await?;
     let partner_id = read_id(&partner_id)?;
     let secret = engine::partner::set_secret(&engine, &who, &partner_id, purpose, None).await?;
-    secret::hand_over(&partner_id, MadeSecret { purpose, secret: secret.clone() });
+    let page = format!("/partners/{partner_id}");
+    super::request::keep_draft(MADE_SECRET, &page, &MadeSecret { purpose, secret: secret.clone() });
+    super::request::lead_plain_form_to(&page);
     Ok(secret)
 }
 
 /// The secret that a plain form has just made, shown once: its cookie is removed.
 #[server]
 pub async fn take_made_secret(partner_id: String) -> Result<Option<MadeSecret>, AppError> {
-    Ok(secret::take(&read_id(&partner_id)?))
+    Ok(super::request::take_draft(MADE_SECRET, &format!("/partners/{}", read_id(&partner_id)?)))
 }
 
 #[server]

@@ -46,10 +46,15 @@ pub fn cookie(name: &str) -> Option<String> {
 }
 
 /// Sets a cookie that no script and no other site sees; 0 seconds remove it. The value must be of visible ASCII without `;`.
-pub fn set_cookie(name: &str, value: &str, path: &str, max_age_seconds: u32) {
+fn set_cookie(name: &str, value: &str, path: &str, max_age_seconds: u32) {
+    append_cookie(name, value, &format!("Path={path}; Max-Age={max_age_seconds}; HttpOnly; SameSite=Strict"));
+}
+
+/// Sets a cookie. Where the visitor came by https, it goes back by nothing else: passwords and secrets travel in cookies.
+pub fn append_cookie(name: &str, value: &str, attributes: &str) {
     let Some(response) = use_context::<ResponseOptions>() else { return };
-    let cookie = format!("{name}={value}; Path={path}; Max-Age={max_age_seconds}; HttpOnly; SameSite=Strict");
-    if let Ok(value) = HeaderValue::from_str(&cookie) {
+    let secure = if origin().starts_with("https:") { "; Secure" } else { "" };
+    if let Ok(value) = HeaderValue::from_str(&format!("{name}={value}; {attributes}{secure}")) {
         response.append_header(header::SET_COOKIE, value);
     }
 }
@@ -59,7 +64,8 @@ const DRAFT_BYTES_MAX: usize = 2_500;
 /// Long enough for the page that follows at once.
 const DRAFT_SECONDS: u32 = 60;
 
-/// Lets a refused plain form come back with what was typed: it travels to `page` in a cookie of that page alone.
+/// Lets a refused plain form come back with what was typed, or a secret that it made be shown this once: it travels to `page` in a cookie of
+/// that page alone.
 pub fn keep_draft(form: &str, page: &str, typed: &impl Serialize) {
     let Ok(json) = serde_json::to_vec(typed) else { return };
     if is_plain_form() && json.len() <= DRAFT_BYTES_MAX {
@@ -67,7 +73,7 @@ pub fn keep_draft(form: &str, page: &str, typed: &impl Serialize) {
     }
 }
 
-/// What was typed into a form that has just been refused; its cookie is removed.
+/// What [`keep_draft`] kept for the page that is asked for; its cookie is removed.
 pub fn take_draft<Typed: DeserializeOwned>(form: &str, page: &str) -> Option<Typed> {
     let name = format!("draft_{form}");
     let json = URL_SAFE_NO_PAD.decode(cookie(&name)?).ok()?;
@@ -110,4 +116,54 @@ pub fn invalid(field: &str, reason: impl ToString) -> AppError {
         response.set_status(axum::http::StatusCode::UNPROCESSABLE_ENTITY);
     }
     AppError(Problem::new(422, "invalid", "invalid input").detail(reason.to_string()).field(field))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    /// What `serve` does, and the cookies that its answer sets.
+    fn serving<T>(request: axum::http::request::Builder, serve: impl FnOnce() -> T) -> (T, Vec<String>) {
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let response = ResponseOptions::default();
+        let served = Owner::new().with(|| {
+            provide_context(parts);
+            provide_context(response.clone());
+            serve()
+        });
+        let answer = response.0.read().unwrap();
+        let cookies = answer.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap().to_owned()).collect();
+        (served, cookies)
+    }
+
+    fn plain_form() -> axum::http::request::Builder {
+        Request::post("/people").header(ACCEPT, "text/html")
+    }
+
+    #[test]
+    fn what_a_plain_form_keeps_arrives_once_on_the_page_that_follows() {
+        let made = ("whsec_a:b=".to_owned(), 2);
+        let ((), kept) = serving(plain_form(), || keep_draft("secret", "/people", &made));
+        let [kept] = kept.as_slice() else { panic!("{kept:?}") };
+        let (cookie, attributes) = kept.split_once("; ").unwrap();
+        assert_eq!(attributes, "Path=/people; Max-Age=60; HttpOnly; SameSite=Strict");
+
+        let page = Request::get("/people").header(header::COOKIE, cookie);
+        let (taken, removed) = serving(page, || take_draft::<(String, i32)>("secret", "/people"));
+        assert_eq!(taken, Some(made));
+        assert_eq!(removed, ["draft_secret=; Path=/people; Max-Age=0; HttpOnly; SameSite=Strict"]);
+        assert_eq!(serving(plain_form(), || take_draft::<String>("secret", "/people")), (None, Vec::new()));
+        let by_script = serving(Request::post("/people").header(ACCEPT, "application/json"), || keep_draft("secret", "/people", &1));
+        assert_eq!(by_script, ((), Vec::new()));
+    }
+
+    #[test]
+    fn cookies_of_who_came_by_https_go_back_by_nothing_else() {
+        let behind_tls = plain_form().header("x-forwarded-proto", "https");
+        let ((), cookies) = serving(behind_tls, || keep_draft("secret", "/people", &1));
+        assert!(matches!(cookies.as_slice(), [cookie] if cookie.ends_with("; SameSite=Strict; Secure")), "{cookies:?}");
+    }
 }

@@ -86,7 +86,7 @@ fn PersonLine(person: PersonRow, is_self: bool, actions: Actions) -> impl IntoVi
             <td data-label="Added"><Time at=created_at/></td>
             <td data-label="Signed in last">{seen}</td>
             <NumberCell label="Browsers">{sessions.to_string()}</NumberCell>
-            <td data-label="Change"><Changes email role actions/></td>
+            <td data-label="Change"><Changes email role is_self actions/></td>
         </tr>
     }
 }
@@ -96,7 +96,7 @@ fn tone(role: Role) -> Tone {
 }
 
 #[component]
-fn Changes(email: String, role: Role, actions: Actions) -> impl IntoView {
+fn Changes(email: String, role: Role, is_self: bool, actions: Actions) -> impl IntoView {
     let roles = Role::ALL
         .into_iter()
         .filter(|other| *other != role)
@@ -111,19 +111,32 @@ fn Changes(email: String, role: Role, actions: Actions) -> impl IntoView {
             }
         })
         .collect_view();
-    let (reset, removed) = (email.clone(), email.clone());
+    let question = if is_self {
+        "A new role of your own holds at once, and removing yourself ends every session. Your password is changed under Account."
+    } else {
+        "A new role holds at once. A new password, and removing, end every session."
+    };
+    let other = (!is_self).then(|| email.clone());
     view! {
-        <Confirm label="Change" question="A new role holds at once. A new password, and removing, end every session.">
+        <Confirm label="Change" question>
             <div class="row">{roles}</div>
-            <ActionForm action=actions.reset>
-                <input type="hidden" name="email" value=reset/>
-                <SubmitButton label="Make new password" kind="quiet" pending=actions.reset.pending()/>
-            </ActionForm>
+            {other.map(|email| view! { <ResetForm email reset=actions.reset/> })}
             <ActionForm action=actions.remove>
-                <input type="hidden" name="email" value=removed/>
+                <input type="hidden" name="email" value=email/>
                 <SubmitButton label="Remove for good" kind="danger" pending=actions.remove.pending()/>
             </ActionForm>
         </Confirm>
+    }
+}
+
+/// For others alone: one's own new password would never be seen, since one's session ends with it.
+#[component]
+fn ResetForm(email: String, reset: ServerAction<ResetPassword>) -> impl IntoView {
+    view! {
+        <ActionForm action=reset>
+            <input type="hidden" name="email" value=email/>
+            <SubmitButton label="Make new password" kind="quiet" pending=reset.pending()/>
+        </ActionForm>
     }
 }
 

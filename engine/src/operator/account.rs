@@ -40,17 +40,25 @@ pub async fn account(engine: &Engine, who: &Principal) -> Result<Account> {
 }
 
 /// Changes one's own password and ends one's other sessions, but for the one of `token`. Tries of the present password count like tries to
-/// sign in: who finds an open browser cannot guess it.
+/// sign in, and are noted like them: who finds an open browser cannot guess it.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the present password is wrong or the new one too short, [`Error::Forbidden`] after too many wrong tries.
+/// [`Error::Invalid`] if the present password is wrong or the new one too short or the same, [`Error::Forbidden`] after too many wrong
+/// tries.
 pub async fn change_password(engine: &Engine, who: &Principal, token: &str, present: &str, new: &str, address: IpAddr) -> Result<()> {
     let (id, email) = own(who)?;
     password::check("new_password", new)?;
-    let attempt = guard::begin(engine, &email.to_lowercase(), address).await.map_err(|refusal| Error::Forbidden(refusal.to_string()))?;
+    let known = Some(email.to_owned());
+    let attempt = guard::begin(engine, &email.to_lowercase(), address).await;
+    let attempt = attempt.map_err(|refusal| session::refused(engine, known.clone(), refusal))?;
     let hash = sqlx::query_scalar!("select password_hash from operators where operator_id = $1", id.0).fetch_optional(&engine.db).await?;
     if !attempt.verify(engine, present, hash.clone()).await? {
+        session::note_failure(engine, known);
         return Err(Error::invalid("present_password", "this is not your present password"));
+    }
+    // Else one that somebody else gave, and knows, would count as one's own.
+    if new == present {
+        return Err(Error::invalid("new_password", "this is your present password: choose another"));
     }
 
     let new_hash = password::hash(new.to_owned()).await?;

@@ -1,17 +1,21 @@
 //! Limits on guessing passwords. A try is counted in Redis before its password is looked at, so that tries that come at once count each
 //! other; what turned out to be no guess is taken off again.
 //!
-//! While Redis is away nothing is counted: signing in matters more then, and hashing is slow enough.
+//! While Redis is away nothing is counted, and so nothing noted: signing in matters more then, and hashing is slow enough.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
-use redis::AsyncCommands;
+use redis::{FromRedisValue, Pipeline};
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use super::password;
 use crate::{Engine, ip_hash};
 
 const WINDOW_SECONDS: i64 = 15 * 60;
+
+/// 200 ms: while Redis is away, a person waits once for it and is signed in all the same.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// What is counted, from the narrowest on. A try that one limit refuses does not count for the wider ones: whoever hammers one e-mail from
 /// one place shuts out neither its owner elsewhere nor the others there.
@@ -54,10 +58,10 @@ pub struct Refusal {
     pub is_first: bool,
 }
 
-/// A try that has been counted.
+/// A try that has been counted, or could not be.
 pub struct Attempt {
-    /// Its counters, in the order of [`Limit::ALL`].
-    keys: [String; 3],
+    /// Its counters, in the order of [`Limit::ALL`]; none if Redis was away.
+    keys: Option<[String; 3]>,
 }
 
 /// Counts a try.
@@ -66,7 +70,7 @@ pub struct Attempt {
 /// Refuses it if there were too many before.
 pub async fn begin(engine: &Engine, email: &str, address: IpAddr) -> Result<Attempt, Refusal> {
     // All addresses are taken for one while the database is away, without which nobody signs in.
-    let place = hex::encode(ip_hash::hash(engine, address.to_canonical(), engine.now()).await.unwrap_or_default());
+    let place = hex::encode(ip_hash::hash(engine, place(address), engine.now()).await.unwrap_or_default());
     let email = hex::encode(Sha256::digest(email.as_bytes()));
     let keys = Limit::ALL.map(|limit| match limit {
         Limit::EmailFromHere => format!("sign_in_tries:{email}:{place}"),
@@ -74,12 +78,26 @@ pub async fn begin(engine: &Engine, email: &str, address: IpAddr) -> Result<Atte
         Limit::Email => format!("sign_in_tries:{email}"),
     });
     for (limit, key) in Limit::ALL.into_iter().zip(&keys) {
-        let count = count(engine, key, 1).await;
+        let Some(count) = count(engine, key).await else { return Ok(Attempt { keys: None }) };
         if count > limit.max() {
             return Err(Refusal { limit, is_first: count == limit.max() + 1 });
         }
     }
-    Ok(Attempt { keys })
+    Ok(Attempt { keys: Some(keys) })
+}
+
+/// What counts as one place: an IPv4 address, or an IPv6 /48. A customer may have a whole /48, and with a limit for each of its 65 536
+/// networks there would be none. The price: where a provider gives a /56 or a /64, 256 or 65 536 of its customers share a place's limit.
+fn place(address: IpAddr) -> IpAddr {
+    // Before the mask, which would make one place of all V4 addresses that a socket shows as V6 ones.
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let mut octets = address.octets();
+            octets[6..].fill(0);
+            octets.into()
+        }
+        address => address,
+    }
 }
 
 impl Attempt {
@@ -87,22 +105,22 @@ impl Attempt {
     /// others.
     pub async fn verify(self, engine: &Engine, password: &str, hash: Option<String>) -> crate::Result<bool> {
         let right = password::verify(password.to_owned(), hash).await;
+        let Some([narrowest, wider @ ..]) = &self.keys else { return right };
+        let mut pipe = redis::pipe();
         match right {
             Ok(true) => {
-                let _: redis::RedisResult<()> = engine.redis.clone().del(&self.keys[0]).await;
-                take_off(engine, &self.keys[1..]).await;
+                pipe.del(narrowest);
             }
-            Ok(false) => {}
+            Ok(false) => return right,
             // It was not looked at, and so was no guess.
-            Err(_) => take_off(engine, &self.keys).await,
+            Err(_) => add(&mut pipe, narrowest, -1),
         }
+        for key in wider {
+            add(&mut pipe, key, -1);
+        }
+        // What cannot be taken off ends with its window.
+        let _: Option<Vec<i64>> = ask(engine, &pipe).await;
         right
-    }
-}
-
-async fn take_off(engine: &Engine, keys: &[String]) {
-    for key in keys {
-        count(engine, key, -1).await;
     }
 }
 
@@ -110,32 +128,39 @@ async fn take_off(engine: &Engine, keys: &[String]) {
 /// tries makes no flood of entries.
 pub async fn is_worth_noting(engine: &Engine, name: &str) -> Option<i64> {
     let key = format!("sign_in_noted:{}", hex::encode(Sha256::digest(name.as_bytes())));
-    Some(count(engine, &key, 1).await).filter(|count| is_power_of_ten(*count))
+    count(engine, &key).await.filter(|count| is_power_of_ten(*count))
 }
 
 fn is_power_of_ten(count: i64) -> bool {
     count > 0 && 10_i64.checked_pow(count.ilog10()) == Some(count)
 }
 
-/// Adds to a counter, which ends with its window; 0 while Redis is away.
-async fn count(engine: &Engine, key: &str, by: i64) -> i64 {
-    let counted: redis::RedisResult<(i64,)> = redis::pipe()
-        .atomic()
-        .incr(key, by)
-        .cmd("EXPIRE")
-        .arg(key)
-        .arg(WINDOW_SECONDS)
-        .arg("NX")
-        .ignore()
-        .query_async(&mut engine.redis.clone())
-        .await;
-    counted.map_or_else(
-        |error| {
+/// Counts one more; `None` while Redis is away.
+async fn count(engine: &Engine, key: &str) -> Option<i64> {
+    let mut pipe = redis::pipe();
+    add(&mut pipe, key, 1);
+    ask(engine, &pipe).await.map(|(count,): (i64,)| count)
+}
+
+/// Adds to a counter, which ends with its window.
+fn add(pipe: &mut Pipeline, key: &str, by: i64) {
+    pipe.atomic().incr(key, by).cmd("EXPIRE").arg(key).arg(WINDOW_SECONDS).arg("NX").ignore();
+}
+
+/// What Redis answers; `None` while it is away.
+async fn ask<T: FromRedisValue>(engine: &Engine, pipe: &Pipeline) -> Option<T> {
+    let mut redis = engine.redis.clone();
+    match timeout(PATIENCE, pipe.query_async(&mut redis)).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
             tracing::warn!(%error, "a try to sign in was not counted");
-            0
-        },
-        |(count,)| count,
-    )
+            None
+        }
+        Err(late) => {
+            tracing::warn!(error = %late, "a try to sign in was not counted");
+            None
+        }
+    }
 }
 
 #[cfg(test)]

@@ -41,16 +41,21 @@ pub async fn list(engine: &Engine, who: &Principal) -> Result<Vec<Person>> {
     Ok(people)
 }
 
-/// Gives somebody another password, to be replaced by their own, and ends all their sessions.
+/// Gives somebody else another password, to be replaced by their own, and ends all their sessions.
 ///
 /// # Errors
-/// [`Error::NotFound`] if there is no such operator; [`Error::Invalid`] if the password is too short.
+/// [`Error::NotFound`] if there is no such operator; [`Error::Invalid`] if the password is too short; [`Error::Conflict`] if they are the
+/// one who asks.
 pub async fn set_password(engine: &Engine, who: &Principal, email: &str, password: &str) -> Result<()> {
     require_manage_people(who, "change others' passwords")?;
     password::check("password", password)?;
     let hash = password::hash(password.to_owned()).await?;
     let mut tx = engine.db.begin().await?;
     let (person, _) = lock(&mut tx, email).await?;
+    // The session that the new password would be shown in ends: the only owner would be locked out.
+    if matches!(who, Principal::Operator { id, .. } if *id == person.id) {
+        return Err(Error::Conflict("change your own password on your account page".to_owned()));
+    }
     sqlx::query!("update operators set password_hash = $2, password_is_temporary = true where operator_id = $1", person.id.0, hash)
         .execute(&mut *tx)
         .await?;

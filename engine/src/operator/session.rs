@@ -1,4 +1,5 @@
-//! Signing in and out. Both leave an entry in the audit log, and so do failed tries.
+//! Signing in and out. Both leave an entry in the audit log, and so do failed tries, the 1st, 10th, 100th … of an account in 15 minutes:
+//! `guard` counts them, and while Redis is away only the server's log tells of them.
 
 use std::net::IpAddr;
 
@@ -119,7 +120,8 @@ pub(super) fn digest(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }
 
-fn refused(engine: &Engine, known: Option<String>, refusal: guard::Refusal) -> Error {
+/// Notes the first try that a limit refuses within its window.
+pub(super) fn refused(engine: &Engine, known: Option<String>, refusal: guard::Refusal) -> Error {
     if refusal.is_first {
         let detail = json!({ "reason": refusal.to_string() });
         tracing::warn!(limit = ?refusal.limit, "further tries to sign in are refused");
@@ -128,7 +130,8 @@ fn refused(engine: &Engine, known: Option<String>, refusal: guard::Refusal) -> E
     Error::Forbidden(refusal.to_string())
 }
 
-fn note_failure(engine: &Engine, known: Option<String>) {
+/// Notes a wrong password, whether it was to sign in or to be changed.
+pub(super) fn note_failure(engine: &Engine, known: Option<String>) {
     note(engine, "operator.sign_in_failed", known, |count| json!({ "failed_tries_in_15_minutes": count }));
 }
 

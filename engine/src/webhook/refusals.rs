@@ -1,6 +1,7 @@
 //! What was turned away at the door, counted: nothing else is kept of it, and without this a partner with a wrong secret looks silent.
 //!
-//! Redis holds a count and a time per day, partner, path and reason, all from short lists of ours, so that whoever knocks cannot fill it.
+//! Redis holds a count and a time per day, partner, path and reason, all from short lists of ours, so that whoever knocks cannot fill it,
+//! whatever the reason.
 
 use std::time::Duration;
 
@@ -80,20 +81,19 @@ impl Reason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     pub partner_id: PartnerId,
-    /// Absent if there is no such path: what strangers make up is not kept.
+    /// Absent if the partner has no such webhook: what strangers make up is not kept.
     pub path: Option<String>,
     pub reason: Reason,
     pub count: u64,
     pub last_at: DateTime<Utc>,
 }
 
-/// Counts a refusal by a partner that we know; others are left out. It never fails: what is not counted is in the server's log.
+/// Counts a refusal of a partner that we know; others are left out, and so are paths that it does not have. It never fails: what is not
+/// counted is in the server's log.
 pub async fn note_refusal(engine: &Engine, partner: &str, path: &str, reason: Reason) {
     let Ok(partner_id) = partner.parse::<PartnerId>() else { return };
-    if engine.codes.link(&partner_id).is_none() {
-        return;
-    }
-    let path = if reason == Reason::UnknownPath { "" } else { path };
+    let Some(link) = engine.codes.link(&partner_id) else { return };
+    let path = if link.webhooks.contains_key(path) { path } else { "" };
     let field = format!("{partner_id} {} {path}", reason.as_str());
     let now = engine.now();
     let [counts, times] = keys(now.date_naive());
@@ -205,6 +205,19 @@ mod tests {
         let all = list_refusals(&engine, &WHO, None).await.unwrap();
         assert!(all.contains(&wrong) && all.iter().all(|refused| refused.partner_id.as_str() != "nobody-we-know"));
         assert!(matches!(list_refusals(&engine, &Principal::Anonymous, None).await, Err(Error::Unauthenticated)));
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn a_path_that_somebody_made_up_is_not_kept_whatever_the_reason(db: PgPool) {
+        let (engine, id) = with_partner(db).await;
+        for path in ["made-up", "made-up-too"] {
+            note_refusal(&engine, id.as_str(), path, Reason::TooLarge).await;
+        }
+        note_refusal(&engine, id.as_str(), "events", Reason::TooLarge).await;
+        let mut refused = list_refusals(&engine, &WHO, Some(&id)).await.unwrap();
+        refused.sort_by_key(|refused| refused.count);
+        let counted = refused.iter().map(|refused| (refused.path.as_deref(), refused.count)).collect::<Vec<_>>();
+        assert_eq!(counted, [(Some("events"), 1), (None, 2)]);
     }
 
     #[sqlx::test(migrator = "crate::MIGRATOR")]

@@ -1,6 +1,9 @@
 //! Limits on guessing, and what is noted of it.
 
-use std::{net::Ipv6Addr, time::Duration};
+use std::{
+    net::Ipv6Addr,
+    time::{Duration, Instant},
+};
 
 use futures::future::join_all;
 
@@ -53,14 +56,37 @@ async fn hammering_one_e_mail_shuts_out_neither_it_elsewhere_nor_others_here(db:
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn many_e_mails_from_one_network_end_at_a_limit(db: PgPool) {
     let (engine, _) = with_operator(db).await;
-    let network = |host: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 7, 0, 0, 0, host));
-    for host in 0..50 {
-        assert!(guard::begin(&engine, &new_email(), network(host)).await.is_ok(), "{host}");
+    // A customer's /48 has many networks.
+    let network = |subnet: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 7, subnet, 0, 0, 0, 1));
+    for subnet in 0..50 {
+        assert!(guard::begin(&engine, &new_email(), network(subnet)).await.is_ok(), "{subnet}");
     }
-    let refusal = async |host| guard::begin(&engine, &new_email(), network(host)).await.err().unwrap();
+    let refusal = async |subnet| guard::begin(&engine, &new_email(), network(subnet)).await.err().unwrap();
     assert_eq!(refusal(50).await, guard::Refusal { limit: Limit::Here, is_first: true });
     assert_eq!(refusal(51).await, guard::Refusal { limit: Limit::Here, is_first: false });
     assert!(guard::begin(&engine, &new_email(), HERE).await.is_ok());
+    let others = Ipv6Addr::new(0x2001, 0xdb8, 8, 0, 0, 0, 0, 1);
+    assert!(guard::begin(&engine, &new_email(), others.into()).await.is_ok());
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn addresses_of_version_4_are_places_of_their_own_whatever_socket_they_came_by(db: PgPool) {
+    let (engine, email) = with_operator(db).await;
+    let mapped = |address: IpAddr| match address {
+        IpAddr::V4(address) => IpAddr::V6(address.to_ipv6_mapped()),
+        address => address,
+    };
+    fail(&engine, &email, Limit::EmailFromHere.max()).await;
+    assert!(guard::begin(&engine, &email, mapped(HERE)).await.is_err());
+    assert!(guard::begin(&engine, &email, mapped(ELSEWHERE)).await.is_ok());
+}
+
+#[tokio::test]
+async fn while_redis_hangs_a_try_waits_for_it_once_and_goes_on() {
+    let (engine, _silent) = crate::testing::engine_of_silence();
+    let asked_at = Instant::now();
+    assert!(guard::begin(&engine, "ada@example.com", HERE).await.is_ok());
+    assert!(asked_at.elapsed() < Duration::from_secs(2), "{:?}", asked_at.elapsed());
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
@@ -93,6 +119,26 @@ async fn tries_to_change_a_password_count_as_well(db: PgPool) {
         assert!(matches!(change("wrong").await, Err(Error::Invalid { field, .. }) if field == "present_password"));
     }
     assert!(matches!(change(PASSWORD).await, Err(Error::Forbidden(_))));
+    let by_nobody = ["operator.sign_in_failed", "operator.sign_in_failed", "operator.sign_in_refused"];
+    let mut expected = by_nobody.map(|action| ("anonymous".to_owned(), action.to_owned())).to_vec();
+    expected.push((email, "operator.sign_in".to_owned()));
+    expected.sort();
+    assert_eq!(noted(&engine, 4).await, expected);
+}
+
+/// The first entries, sorted: those of failed tries are written in tasks of their own.
+async fn noted(engine: &Engine, least: usize) -> Vec<(String, String)> {
+    let all = async {
+        loop {
+            let noted = audited(engine).await;
+            if noted.len() >= least {
+                return noted;
+            }
+        }
+    };
+    let mut noted = tokio::time::timeout(Duration::from_secs(20), all).await.unwrap();
+    noted.sort();
+    noted
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
@@ -102,17 +148,8 @@ async fn failed_tries_and_the_first_refusal_are_noted_but_not_each(db: PgPool) {
     for _ in 0..5 {
         assert!(matches!(sign_in(&engine, &email, PASSWORD, HERE).await, Err(Error::Forbidden(_))));
     }
-    // They are written in tasks of their own.
-    let mut noted = Vec::new();
-    let all = async {
-        while noted.len() < 3 {
-            noted = audited(&engine).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), all).await.unwrap();
-    noted.sort();
     let expected = ["operator.sign_in_failed", "operator.sign_in_failed", "operator.sign_in_refused"];
-    assert_eq!(noted, expected.map(|action| ("anonymous".to_owned(), action.to_owned())));
+    assert_eq!(noted(&engine, 3).await, expected.map(|action| ("anonymous".to_owned(), action.to_owned())));
     let subjects: Vec<String> = sqlx::query_scalar("select distinct subject from audit_entries").fetch_all(&engine.db).await.unwrap();
     assert_eq!(subjects, [format!("operator {email}")]);
 }

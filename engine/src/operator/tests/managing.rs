@@ -90,6 +90,19 @@ async fn the_only_owner_stays(db: PgPool) {
     assert_eq!(count(&engine).await.unwrap(), 1);
 }
 
+/// The session that the new one would be shown in would end with the old one.
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn nobody_makes_themself_a_password_that_they_will_not_see(db: PgPool) {
+    let engine = crate::testing::engine(db);
+    let owner = somebody(&engine, Role::Owner).await;
+    let own = set_password(&engine, &owner.who, &owner.email.to_uppercase(), NEW_PASSWORD).await;
+    assert!(matches!(own, Err(Error::Conflict(_))), "{own:?}");
+    assert!(is_signed_in(&engine, &owner.token).await);
+    sign_in(&engine, &owner.email, PASSWORD, HERE).await.unwrap();
+    let other = somebody(&engine, Role::Owner).await;
+    set_password(&engine, &owner.who, &other.email, NEW_PASSWORD).await.unwrap();
+}
+
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn changing_ones_own_password_ends_ones_other_sessions(db: PgPool) {
     let engine = crate::testing::engine(db);
@@ -115,6 +128,9 @@ async fn a_password_that_others_know_is_asked_for_until_it_is_ones_own(db: PgPoo
     assert!(!account(&engine, &who).await.unwrap().password_is_temporary);
     set_password(&engine, &Principal::CommandLine, &email, NEW_PASSWORD).await.unwrap();
     let (_, token) = sign_in(&engine, &email, NEW_PASSWORD, HERE).await.unwrap();
+    assert!(account(&engine, &who).await.unwrap().password_is_temporary);
+    let same = change_password(&engine, &who, &token, NEW_PASSWORD, NEW_PASSWORD, HERE).await;
+    assert!(matches!(same, Err(Error::Invalid { field, .. }) if field == "new_password"));
     assert!(account(&engine, &who).await.unwrap().password_is_temporary);
     change_password(&engine, &who, &token, NEW_PASSWORD, PASSWORD, HERE).await.unwrap();
     assert!(!account(&engine, &who).await.unwrap().password_is_temporary);
