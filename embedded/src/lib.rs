@@ -101,6 +101,11 @@ impl Services {
         Ok(services)
     }
 
+    /// Whether a folder holds an installation already: starting the services elsewhere makes a new, empty one.
+    pub fn are_installed(data_dir: &Path) -> bool {
+        data_dir.join("postgres").join("PG_VERSION").exists()
+    }
+
     /// False as long as the servers belong to another process.
     pub fn is_owner(&self) -> bool {
         self.keeper.owns()

@@ -72,7 +72,9 @@ fn is_alive(pid: &str) -> bool {
 #[test]
 fn a_second_start_finds_the_data_of_the_first() {
     let folder = Folder::new("restart");
+    assert!(!Services::are_installed(&folder.0));
     let services = folder.start();
+    assert!(Services::are_installed(&folder.0));
     assert!(services.is_owner());
     sql(&services, DATABASE, "create table kept (n int); insert into kept values (7);").unwrap();
     let (postgres, cache) = (folder.postgres_pid(), folder.redis_pid());

@@ -219,6 +219,11 @@ test.describe('sites', () => {
     await expectProblem(await change({ nam: 'Typo' }), { status: 422, field: 'nam' });
     await expectProblem(await change({ url: 'javascript:alert(1)' }), { status: 422, field: 'url' });
     expect((await change({ archived: true }, {})).status).toBe(401);
+    const nowhere = `${app.baseUrl}/api/v1/sites/shop`;
+    const missing = { status: 404, code: 'not_found', detail: 'site `shop` was not found' };
+    await expectProblem(await fetch(nowhere, { headers }), missing);
+    await expectProblem(await fetch(nowhere, { method: 'PATCH', body: '{}', headers }), missing);
+    await expectProblem(await fetch(`${nowhere}/analysis`, { method: 'PUT', body: form, headers }), missing);
     expect((await fetch(`${site}/analysis`, { method: 'PUT', body: form })).status).toBe(401);
 
     expect((await fetch(`${site}/recommendations`)).status).toBe(200);
@@ -290,6 +295,6 @@ test.describe('impressions', () => {
   test('garbage and large bodies are refused', async () => {
     expect((await report('hello')).status).toBe(400);
     expect((await report('{"recommendationId":"x","partnerIds":[]}')).status).toBe(400);
-    expect((await report('x'.repeat(5000))).status).toBe(413);
+    await expectProblem(await report('x'.repeat(5000)), { status: 413, code: 'too_large' });
   });
 });

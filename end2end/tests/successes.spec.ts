@@ -109,7 +109,9 @@ test('what is wrong with a success is named, and nothing is stored', async () =>
   expect(await refused({ ...stated, evidence: { ...(stated['evidence'] as object), deployment_url: 'shop' } })).toEqual([422, 'evidence.deployment_url']);
   expect(await refused({ ...stated, occured_at: 'now' })).toEqual([422, 'occured_at']);
   expect(await refused({ ...stated, referral_code: 'p4s_00000000_supabase_000000' })).toEqual([422, 'click_id']);
+  expect(await refused({ ...stated, referral_code: undefined, user_identifier: `nobody_${Date.now()}` })).toEqual([422, 'user_identifier']);
   expect(await refused('no object')).toEqual([400, undefined]);
+  expect(await refused('x'.repeat(70_000))).toEqual([413, undefined]);
   expect(await refused(stated, other)).toEqual([403, undefined]);
   expect(await stored()).toBe(before);
 });

@@ -266,8 +266,8 @@ async fn partners(engine: &Engine) -> Result<Arc<Vec<(Partner, TermsValues)>>> {
     Ok(partners)
 }
 
-/// Clicks, attributed conversions and their commission in the last 90 days. What was earned in another currency than the present payout
-/// currency counts for nothing: amounts of two currencies cannot be added.
+/// Clicks, attributed conversions, and the commission of those rated in the present payout currency, in the last 90 days. What was earned in
+/// another currency is in neither the sum nor the count that it is divided by: amounts of two currencies cannot be added.
 async fn history(engine: &Engine, partners: &[(Partner, TermsValues)]) -> Result<Arc<History>> {
     if let Some(history) = engine.recommender.history.get(&()) {
         return Ok(history);
@@ -285,7 +285,7 @@ async fn history(engine: &Engine, partners: &[(Partner, TermsValues)]) -> Result
     .fetch_all(&engine.db)
     .await?;
     let earned = sqlx::query!(
-        r#"select partner_id as "partner_id: PartnerId", currency, sum(commission_minor)::bigint as "commission_minor!"
+        r#"select partner_id as "partner_id: PartnerId", currency, sum(commission_minor)::bigint as "commission_minor!", sum(rated)::bigint as "rated!"
            from hourly_money
            where hour >= $1
            group by partner_id, currency"#,
@@ -302,6 +302,7 @@ async fn history(engine: &Engine, partners: &[(Partner, TermsValues)]) -> Result
             let entry = PartnerHistory {
                 clicks: u64::try_from(row.clicks).unwrap_or(0),
                 conversions: u64::try_from(row.conversions).unwrap_or(0),
+                rated: earned.map_or(0, |earned| u64::try_from(earned.rated).unwrap_or(0)),
                 commission_minor: earned.map_or(0, |earned| earned.commission_minor.max(0)),
             };
             Some((row.partner_id, entry))

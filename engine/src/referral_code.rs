@@ -167,6 +167,9 @@ fn keep_copy(engine: &Engine, text: &str, code: &Code) {
 }
 
 async fn copy(engine: &Engine, text: &str) -> Option<Code> {
+    if engine.clicks.store.redis_is_away() {
+        return None;
+    }
     let mut redis = engine.redis.clone();
     let json: Option<String> = timeout(COPY_PATIENCE, redis.get(copy_key(text))).await.ok()?.ok()?;
     serde_json::from_str(&json?).ok()
@@ -250,6 +253,16 @@ mod tests {
         let asked_at = Instant::now();
         assert!(matches!(find(&engine, "abcd2345").await, Err(Error::Unavailable(_))));
         assert!(asked_at.elapsed() < LOAD_PATIENCE * 4, "{:?}", asked_at.elapsed());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_the_copy_of_a_redis_that_is_known_to_be_away() {
+        let (engine, _silent) = testing::engine_of_silence();
+        crate::click::cached_click(&engine, &"supabase".parse().unwrap(), "a code", engine.new_id()).await;
+        assert!(engine.clicks.store.redis_is_away());
+        let asked_at = Instant::now();
+        assert!(copy(&engine, "abcd2345").await.is_none());
+        assert!(asked_at.elapsed() < COPY_PATIENCE, "{:?}", asked_at.elapsed());
     }
 
     #[sqlx::test(migrator = "crate::MIGRATOR")]

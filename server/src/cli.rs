@@ -63,6 +63,13 @@ enum Command {
     Simulate(simulate::SimulateArgs),
 }
 
+impl Command {
+    /// Whether it makes sense in a folder without an installation, and then makes one.
+    fn may_begin(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Migrate | Self::Partners(_) | Self::Admin(_) | Self::Simulate(_))
+    }
+}
+
 #[derive(Subcommand)]
 enum PartnersCommand {
     /// Check all files of a folder and import the partners that are not in the database yet
@@ -113,7 +120,7 @@ fn run_command(command: Command) -> Outcome {
     }
     serve::start_logging(matches!(command, Command::Serve(_)));
     // The private services are started from this thread, since they end with the thread that started them.
-    let installation = Installation::find()?;
+    let installation = Installation::find(command.may_begin())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(run_connected(command, &installation));
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));

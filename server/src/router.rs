@@ -3,13 +3,14 @@
 use app::{App, shell};
 use axum::{
     Router,
-    extract::{FromRef, Request},
+    extract::{DefaultBodyLimit, FromRef, Request},
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
 use chrono::{DateTime, Utc};
+use domain::webhook::BODY_LIMIT;
 use engine::Engine;
 use leptos::config::LeptosOptions;
 use leptos::prelude::provide_context;
@@ -38,7 +39,7 @@ pub fn router(state: AppState) -> Router {
     let links = Router::new().route("/r/{code}", get(redirect::follow)).with_state(of_links);
     // Neither looks at who asks: links are for everyone, webhooks are signed.
     let open = Router::new()
-        .route("/webhooks/{partner}/{path}", post(webhooks::receive))
+        .route("/webhooks/{partner}/{path}", post(webhooks::receive).layer(DefaultBodyLimit::max(BODY_LIMIT)))
         .route("/postback/{partner}", any(postback::receive))
         .route("/demo/style.css", get(demo::style))
         .route("/embed/{site}", get(embed::show))
@@ -213,6 +214,18 @@ mod tests {
         };
         assert_eq!(policy("/widget.js").await, (StatusCode::OK, Some(HeaderValue::from_static("cross-origin"))));
         assert_eq!(policy("/favicon.svg").await, (StatusCode::OK, None));
+    }
+
+    #[tokio::test]
+    async fn a_webhook_that_breaks_off_is_told_apart_from_one_that_is_too_large() {
+        let answer_to = async |body: Body| {
+            let request = Request::post("/webhooks/supabase/made-up").body(body).unwrap();
+            whole_router(false).oneshot(request).await.unwrap().status()
+        };
+        assert_eq!(answer_to(Body::from(vec![b' '; BODY_LIMIT + 1])).await, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(answer_to(Body::from(vec![b' '; BODY_LIMIT])).await, StatusCode::NOT_FOUND);
+        let broken = futures::stream::iter([Err::<Vec<u8>, _>(std::io::Error::other("the sender is gone"))]);
+        assert_eq!(answer_to(Body::from_stream(broken)).await, StatusCode::BAD_REQUEST);
     }
 
     #[tokio::test]

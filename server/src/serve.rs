@@ -54,6 +54,11 @@ pub fn start_logging(serving: bool) {
 
 pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
     let trusted_proxies = trusted_proxies()?;
+    // First of all: whoever finds the address taken must not have migrated or worked off anything. Early visitors wait.
+    let listener = match args.role {
+        Role::Worker => None,
+        _ => Some(TcpListener::bind(args.listen).await.map_err(|error| format!("cannot listen on {} (--listen): {error}", args.listen))?),
+    };
     let engine = installation.connect_later()?;
     tokio::task::spawn_blocking(engine::agent::warm_up).await?;
     let bring_up = BringUp {
@@ -73,14 +78,15 @@ pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
     tokio::spawn(async move {
         wait_for_signal().await;
         let _ = stop.send(true);
+        // Whoever asks twice does not want to wait. Nothing that was acknowledged is lost by it.
+        wait_for_signal().await;
+        std::process::exit(130);
     });
-    if args.role == Role::Worker {
+    let Some(listener) = listener else {
         wait_until_stopping(stopping).await;
         engine.live.flush().await;
         return Ok(ExitCode::SUCCESS);
-    }
-
-    let listener = TcpListener::bind(args.listen).await.map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+    };
     let options = LeptosOptions::builder()
         .output_name("orchestrator")
         .site_root(site_root())
@@ -99,7 +105,8 @@ pub async fn run(args: ServeArgs, installation: &Installation) -> Outcome {
         () = async { wait_until_stopping(stopping).await; tokio::time::sleep(Duration::from_secs(10)).await } => tracing::warn!("ended with requests under way"),
     }
     engine.live.flush().await;
-    engine.db.close().await;
+    // A report that still runs would be waited for.
+    let _ = tokio::time::timeout(Duration::from_secs(5), engine.db.close()).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

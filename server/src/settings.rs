@@ -24,14 +24,17 @@ pub enum SettingsError {
     Half { key: &'static str, other: &'static str },
     #[error("{key}: `{value}` {expected}")]
     Invalid { key: &'static str, value: String, expected: &'static str },
+    #[error("there is no installation in `{}`: go to the project's folder, or set ORCHESTRATOR_DATA to where it is", .0.display())]
+    NotInstalled(PathBuf),
 }
 
 impl Installation {
-    /// Uses `DATABASE_URL` and `REDIS_URL` if they are set, else starts (or joins) a private Postgres and Redis.
+    /// Uses `DATABASE_URL` and `REDIS_URL` if they are set, else starts (or joins) a private Postgres and Redis. Only who `may_begin` makes
+    /// new ones: whoever asks about the books in the wrong folder must not be told that empty ones are sound.
     ///
     /// # Errors
-    /// Names the setting or the program that is missing.
-    pub fn find() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    /// Names the setting or the program that is missing, or the folder that holds no installation.
+    pub fn find(may_begin: bool) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let data_dir = embedded::default_data_dir(&std::env::current_dir()?);
         let database_connections = number("ORCHESTRATOR_DATABASE_CONNECTIONS", 16)?;
         let (settings, services) = match (variable("DATABASE_URL"), variable("REDIS_URL")) {
@@ -41,6 +44,9 @@ impl Installation {
             }
             (Some(_), None) => return Err(SettingsError::Half { key: "DATABASE_URL", other: "REDIS_URL" }.into()),
             (None, Some(_)) => return Err(SettingsError::Half { key: "REDIS_URL", other: "DATABASE_URL" }.into()),
+            (None, None) if !may_begin && !embedded::Services::are_installed(&data_dir) => {
+                return Err(SettingsError::NotInstalled(data_dir).into());
+            }
             (None, None) => {
                 let services = embedded::Services::start(&data_dir)?;
                 let settings = Settings {

@@ -26,6 +26,7 @@ async fn follow_a_link(place: &Place) {
     assert_eq!(ready.status(), 200);
     let state: serde_json::Value = ready.json().await.expect("JSON");
     assert_eq!((&state["postgres"], &state["degraded"]), (&false.into(), &true.into()));
+    assert_eq!(state["up"], false);
 
     let answer = http.get(format!("http://{address}/r/{alias}")).header("user-agent", BROWSER).send().await.expect("an answer");
     assert_eq!(answer.status(), 302);

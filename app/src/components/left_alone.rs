@@ -4,17 +4,17 @@ use leptos::prelude::*;
 
 use super::{Icon, Symbol};
 
-/// A live region that is left alone if it has forms: a notice above it tells those who fill them in once it is out of date.
+/// A live region that is left alone for those who may decide: a notice above it tells them once it is out of date.
 #[component]
 pub fn LeftAlone(
     id: &'static str,
-    forms: bool,
+    may_operate: bool,
     /// Of the page anew, without what its last form said.
     #[prop(into)]
     href: String,
     children: Children,
 ) -> impl IntoView {
-    if !forms {
+    if !may_operate {
         return view! { <div class="stack" id=id data-live-region>{children()}</div> }.into_any();
     }
     view! {
@@ -25,7 +25,7 @@ pub fn LeftAlone(
                     <p class="notice__text">
                         <strong>"The list has changed since you opened it. "</strong>
                         <a href=href rel="external">"Reload it"</a>
-                        " before you decide; what you ticked or typed here is lost then."
+                        " before you decide; what you have ticked or typed is lost then."
                     </p>
                 </div>
             </div>

@@ -148,7 +148,7 @@ fn Listing(list: CommissionList, query: CommissionQuery, decide: ServerAction<De
     };
     view! {
         <div id="commission-tabs" data-live-region><Tabs label="States" tabs/></div>
-        <LeftAlone id="commission-list" forms=may_operate href=format!("{href}&page={}", list.page)>
+        <LeftAlone id="commission-list" may_operate href=format!("{href}&page={}", list.page)>
             <Panel title="Commissions" hint="base and bonus together, 50 a page" flush=true>
                 {body}
                 <Pager page=list.page pages=list.pages total=list.count href/>

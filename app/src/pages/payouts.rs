@@ -47,7 +47,7 @@ fn Listing(list: PayoutList, create: ServerAction<CreatePayout>, mark: ServerAct
     let PayoutList { due, open, open_count, paid, paid_count, page, pages, today } = list;
     view! {
         <div class="stack">
-            <LeftAlone id="payouts-to-do" forms=may_operate href="/payouts">
+            <LeftAlone id="payouts-to-do" may_operate href=format!("/payouts?of=paid&page={page}")>
                 <Panel title="Due statements" hint="one payout settles statements of one partner in one currency">
                     <Due groups=due create may_operate/>
                 </Panel>

@@ -79,7 +79,7 @@ fn KpiGrid(metrics: Metrics) -> impl IntoView {
                 hint=format!("per conversion paid in {currency}")
             />
             <Amounts label="Held commission" amounts=metrics.held hint="until its hold period is over"/>
-            <Amounts label="Approved commission" amounts=metrics.approved hint="owed by partners, not paid yet"/>
+            <Amounts label="Approved commission" amounts=metrics.approved hint="of conversions that are not paid yet"/>
             <Amounts label="Paid commission" amounts=metrics.paid hint="by all payouts so far"/>
             <KpiCard
                 label="Earnings per click"

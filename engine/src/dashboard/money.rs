@@ -20,16 +20,20 @@ pub struct PartnerMoney {
     pub commission: Money,
     /// Conversions that were rated in this currency.
     rated: i64,
-    /// In how many hours something was earned.
+    /// In how many hours something was earned, net: what was booked and taken back in the same hour is nothing.
     pub hours: i64,
 }
 
 pub async fn by_partner(db: &PgPool, periods: Compared<Period>) -> Result<Vec<PartnerMoney>> {
     let rows = sqlx::query!(
         r#"select partner_id, currency, hour >= $1 as "in_period!", sum(commission_minor)::bigint as "commission_minor!",
-                  sum(rated)::bigint as "rated!", count(distinct hour) filter (where commission_minor <> 0) as "hours!"
-           from hourly_money
-           where hour >= $1 and hour < $2 or hour >= $3 and hour < $4
+                  sum(rated)::bigint as "rated!", count(*) filter (where commission_minor <> 0) as "hours!"
+           from (
+               select partner_id, currency, hour, sum(commission_minor) as commission_minor, sum(rated) as rated
+               from hourly_money
+               where hour >= $1 and hour < $2 or hour >= $3 and hour < $4
+               group by 1, 2, 3
+           ) as net
            group by 1, 2, 3"#,
         periods.now.from,
         periods.now.to,
@@ -47,7 +51,7 @@ pub async fn by_partner(db: &PgPool, periods: Compared<Period>) -> Result<Vec<Pa
         .collect()
 }
 
-/// The currency in which the most hours earned something; US dollars if none did, and between equals.
+/// The currency in which the most hours (of each partner, if they are apart) earned something; US dollars if none did, and between equals.
 pub fn main_currency(hours: impl Iterator<Item = (Currency, i64)>) -> Currency {
     let mut sums = BTreeMap::<Currency, i64>::new();
     for (currency, hours) in hours {
@@ -111,9 +115,13 @@ pub async fn calendar(db: &PgPool, now: DateTime<Utc>) -> Result<Calendar> {
                   coalesce(sum(commission_minor) filter (where hour >= $1), 0)::bigint as "today!",
                   coalesce(sum(commission_minor) filter (where hour >= $2), 0)::bigint as "month!",
                   coalesce(sum(commission_minor) filter (where hour < least($4, $2)), 0)::bigint as "month_before!",
-                  count(distinct hour) filter (where commission_minor <> 0) as "hours!"
-           from hourly_money
-           where hour >= $3 and hour <= $5
+                  count(*) filter (where commission_minor <> 0) as "hours!"
+           from (
+               select currency, hour, sum(commission_minor) as commission_minor
+               from hourly_money
+               where hour >= $3 and hour <= $5
+               group by currency, hour
+           ) as net
            group by currency"#,
         midnight(today),
         midnight(month),
@@ -138,7 +146,7 @@ pub async fn calendar(db: &PgPool, now: DateTime<Utc>) -> Result<Calendar> {
 pub struct Owed {
     /// Rated, but not yet approved.
     pub held: Vec<Money>,
-    /// Approved, on a statement or not, and not paid yet.
+    /// Approved, on a statement or not, and not paid yet. What changed of one after it was paid stands on the next statement, and not here.
     pub approved: Vec<Money>,
     pub paid: Vec<Money>,
 }

@@ -157,6 +157,19 @@ async fn currencies_are_never_added_up(db: PgPool) {
 
 /// A partner that pays in dollars beside one that pays in euros, with one sale in yen that was paid in dollars.
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn hours_whose_bookings_cancel_out_choose_no_currency(db: PgPool) {
+    add_partner(&db, "supabase").await;
+    for hour in ["2026-11-22T10:00:00Z", "2026-11-22T11:00:00Z"] {
+        add_commission(&db, hour, "supabase", "EUR", 0, 100).await;
+        add_commission(&db, hour, "supabase", "EUR", -1, -100).await;
+    }
+    add_commission(&db, "2026-11-22T13:00:00Z", "supabase", "JPY", 0, 100).await;
+    let metrics = metrics_at(&crate::testing::engine(db), "2026-11-22T14:35:00Z", Range::Last7Days).await;
+    assert_eq!(metrics.currency.code(), "JPY");
+    assert_eq!(metrics.commission_today[0].currency.code(), "JPY");
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn each_currency_has_its_own_clicks_and_conversions(db: PgPool) {
     for (partner, currency) in [("supabase", "USD"), ("figma", "EUR")] {
         add_partner(&db, partner).await;

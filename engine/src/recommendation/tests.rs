@@ -139,10 +139,12 @@ async fn happened(db: &PgPool, (clicks, conversions, unattributed): (i64, i64, i
     .unwrap();
     for (currency, commission_minor) in commissions {
         sqlx::query(
-            "insert into hourly_money (hour, partner_id, currency, shard, commission_minor) values (date_trunc('hour', now()), 'supabase', $1, 0, $2)",
+            "insert into hourly_money (hour, partner_id, currency, shard, commission_minor, rated)
+             values (date_trunc('hour', now()), 'supabase', $1, 0, $2, $3)",
         )
         .bind(currency)
         .bind(commission_minor)
+        .bind(conversions - unattributed)
         .execute(db)
         .await
         .unwrap();

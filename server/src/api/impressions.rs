@@ -2,7 +2,7 @@
 
 use axum::{
     body::Bytes,
-    extract::State,
+    extract::{State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
 };
 use domain::{PartnerId, Problem, RecommendationId, click::AgentClass};
@@ -24,9 +24,10 @@ struct Report {
 
 /// Browsers send beacons as `text/plain`, so that the body is read as JSON whatever it says to be. Each offer of a recommendation counts
 /// once; what was never recommended and what a bot reports counts nothing, and is answered alike.
-pub async fn record(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) -> ApiResult<StatusCode> {
+pub async fn record(State(engine): State<Engine>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> ApiResult<StatusCode> {
+    let too_large = |_| Problem::new(413, "too_large", "body too large").detail(format!("the body may have {BODY_BYTES_MAX} bytes"));
     let malformed = |reason: String| Problem::new(400, "malformed", "malformed body").detail(reason);
-    let report: Report = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    let report: Report = serde_json::from_slice(&body.map_err(too_large)?).map_err(|error| malformed(error.to_string()))?;
     if report.partner_ids.len() > PARTNERS_MAX {
         return Err(malformed(format!("more than {PARTNERS_MAX} partners")).field("partnerIds").into());
     }

@@ -110,11 +110,11 @@ pub async fn create_by_form(State(engine): State<Engine>, Extension(who): Extens
 pub async fn analyse(
     State(engine): State<Engine>,
     Extension(who): Extension<Principal>,
-    Path(id): Path<SiteId>,
+    Path(id): Path<String>,
     headers: HeaderMap,
     upload: Result<Multipart, MultipartRejection>,
 ) -> ApiResult<Json<SiteAnswer>> {
-    let site = read_again(&engine, &who, id, multipart(upload)?).await?;
+    let site = read_again(&engine, &who, &id, multipart(upload)?).await?;
     Ok(Json(SiteAnswer::new(site, &base_url(&headers))))
 }
 
@@ -122,11 +122,12 @@ pub async fn analyse(
 pub async fn analyse_by_form(
     State(engine): State<Engine>,
     Extension(who): Extension<Principal>,
-    Path(id): Path<SiteId>,
+    Path(id): Path<String>,
     upload: Multipart,
 ) -> Response {
-    let page = format!("/sites/{id}");
-    match read_again(&engine, &who, id, upload).await {
+    // What is no id has no page of its own.
+    let page = site_id(&id).map_or_else(|_| "/sites".to_owned(), |id| format!("/sites/{id}"));
+    match read_again(&engine, &who, &id, upload).await {
         Ok(_) => Redirect::to(&format!("{page}?done=site-analysed")).into_response(),
         Err(error) => refuse(&page, error),
     }
@@ -136,11 +137,11 @@ pub async fn analyse_by_form(
 pub async fn edit(
     State(engine): State<Engine>,
     Extension(who): Extension<Principal>,
-    Path(id): Path<SiteId>,
+    Path(id): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> ApiResult<Json<SiteAnswer>> {
-    let site = site::edit(&engine, &who, id, &read_change(&read_object(body)?)?).await?;
+    let site = site::edit(&engine, &who, site_id(&id)?, &read_change(&read_object(body)?)?).await?;
     Ok(Json(SiteAnswer::new(site, &base_url(&headers))))
 }
 
@@ -149,9 +150,9 @@ pub async fn show(
     State(engine): State<Engine>,
     Extension(who): Extension<Principal>,
     headers: HeaderMap,
-    Path(id): Path<SiteId>,
+    Path(id): Path<String>,
 ) -> ApiResult<Json<SiteAnswer>> {
-    let site = site::find(&engine, &who, id).await?;
+    let site = site::find(&engine, &who, site_id(&id)?).await?;
     Ok(Json(SiteAnswer::new(site, &base_url(&headers))))
 }
 
@@ -177,10 +178,16 @@ async fn add(engine: &Engine, who: &Principal, key: Option<&str>, upload: Multip
     Ok((site, false))
 }
 
-async fn read_again(engine: &Engine, who: &Principal, id: SiteId, upload: Multipart) -> ApiResult<Site> {
+async fn read_again(engine: &Engine, who: &Principal, id: &str, upload: Multipart) -> ApiResult<Site> {
     let archive = Upload::read(who, upload).await?.archive()?;
+    let id = site_id(id)?;
     let analysis = engine::analysis::analyze_archive(archive).await?;
     Ok(site::analyse(engine, who, id, &analysis).await?)
+}
+
+/// An id as a path holds it. What is none names no site.
+fn site_id(text: &str) -> Result<SiteId, Error> {
+    text.parse().map_err(|_| Error::not_found(format!("site `{text}`")))
 }
 
 fn multipart(upload: Result<Multipart, MultipartRejection>) -> ApiResult<Multipart> {
@@ -224,6 +231,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_no_id_names_no_site() {
+        let id = "0199d3a0-0000-7000-8000-000000000001";
+        assert_eq!(site_id(id).unwrap().to_string(), id);
+        let problem = Problem::from(site_id("shop").unwrap_err());
+        assert_eq!(
+            (problem.status, problem.code.as_str(), problem.detail.as_deref()),
+            (404, "not_found", Some("site `shop` was not found"))
+        );
+    }
 
     #[test]
     fn a_change_names_what_changes_and_nothing_else() {

@@ -4,7 +4,7 @@
 use axum::{
     Extension, Json,
     body::Bytes,
-    extract::State,
+    extract::{State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
 };
 use chrono::{DateTime, Utc};
@@ -17,13 +17,14 @@ use engine::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::conversions::{self, read_object};
 use crate::{
     auth::text,
     problem::{ApiError, ApiResult},
 };
 
-/// 64 KiB: evidence may have 16 KiB, and JSON can write a character in six.
-pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// 64 KiB, as [`read_object`] says: evidence may have 16 KiB, and JSON can write a character in six.
+pub const BODY_BYTES_MAX: usize = conversions::BODY_BYTES_MAX;
 
 /// A field's name in a request, and in our webhook contract.
 const FIELDS: [(&str, &str); 8] = [
@@ -75,14 +76,11 @@ pub async fn create(
     State(engine): State<Engine>,
     Extension(who): Extension<Principal>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> ApiResult<(StatusCode, Json<impl Serialize>)> {
-    let malformed = |reason: String| Problem::new(400, "malformed", "malformed body").detail(reason);
     // Who may not is told so, and not what is wrong with the body.
     require_scope(&who, "successes:write", "record successes")?;
-    let fields: Map<String, Value> =
-        serde_json::from_slice(&body).map_err(|error| malformed(format!("expected a JSON object: {error}")))?;
-    let (partner_id, event) = read(&fields, text(&headers, "idempotency-key"))?;
+    let (partner_id, event) = read(&read_object(body)?, text(&headers, "idempotency-key"))?;
     let submitted = success::submit(&engine, &who, &partner_id, event).await.map_err(in_words_of_the_request)?;
     let status = if submitted.new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(Answer::new(submitted.success))))
@@ -121,18 +119,25 @@ fn read(fields: &Map<String, Value>, key: Option<&str>) -> ApiResult<(PartnerId,
 
 /// Names the field as the request did.
 fn in_words_of_the_request(error: Error) -> ApiError {
-    let Error::Invalid { field, reason } = error else { return error.into() };
-    let contract = field.strip_prefix("data.").unwrap_or(&field);
-    let name = match contract {
+    let mut problem = Problem::from(error);
+    problem.field = problem.field.map(|field| name_in_the_request(&field));
+    problem.into()
+}
+
+fn name_in_the_request(field: &str) -> String {
+    let contract = field.strip_prefix("data.").unwrap_or(field);
+    match contract {
         "amount" | "currency" => format!("value.{contract}"),
         _ => FIELDS.iter().find(|(_, known)| *known == contract).map_or(contract, |(sent, _)| sent).to_owned(),
-    };
-    Error::Invalid { field: name, reason }.into()
+    }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use chrono::TimeDelta;
+    use domain::{SessionId, conversion::Claim};
+
     use super::*;
 
     fn request(fields: Value, key: Option<&str>) -> ApiResult<(PartnerId, Value)> {
@@ -178,5 +183,12 @@ mod tests {
             ["data.amount", "data.user_id", "data.success_id", "evidence.url", "metric"].map(named),
             ["value.amount", "user_identifier", "external_event_id", "evidence.url", "metric"]
         );
+        let unknown = |user: Option<&str>, session: Option<SessionId>| {
+            let claim = Claim { click_token: None, referral_code: None, session_id: session, user_identifier: user.map(str::to_owned) };
+            let problem = in_words_of_the_request(Error::NotYet { claim: Box::new(claim), patience: TimeDelta::hours(1) }).0;
+            (problem.status, problem.field.unwrap())
+        };
+        assert_eq!(unknown(Some("u-1"), None), (422, "user_identifier".to_owned()));
+        assert_eq!(unknown(None, Some(SessionId(uuid::Uuid::nil()))), (422, "session_id".to_owned()));
     }
 }
