@@ -40,11 +40,11 @@ impl Error {
         Self::Internal(source.into())
     }
 
-    /// Postgres refused the values themselves (classes 22 and 23): these will never do, while others may.
+    /// Postgres refused the values themselves (classes 22 and 23, and 54000: too long for an index): these will never do, while others may.
     pub fn is_of_values(&self) -> bool {
         let Self::Internal(source) = self else { return false };
         let code = source.downcast_ref::<sqlx::Error>().and_then(|error| error.as_database_error()?.code());
-        code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+        code.is_some_and(|code| code.starts_with("22") || code.starts_with("23") || code == "54000")
     }
 
     /// Postgres refused something else than the values, say since a table or a right is missing: it would refuse all others as well.
@@ -141,7 +141,7 @@ mod tests {
             assert!(matches!(error, Error::Unavailable(_)) && !error.is_of_values() && !error.is_of_database(), "{code}");
         }
         assert!(matches!(raised("22003").await, Error::Internal(_)));
-        for (code, of_values) in [("22021", true), ("23514", true), ("42P01", false)] {
+        for (code, of_values) in [("22021", true), ("23514", true), ("54000", true), ("42P01", false)] {
             let error = raised(code).await;
             assert_eq!((error.is_of_values(), error.is_of_database()), (of_values, !of_values), "{code}");
         }
