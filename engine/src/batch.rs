@@ -1,8 +1,8 @@
 //! Group commit: many callers, few commits; and [`Parts`], for a batch that one item spoils.
 //!
-//! Callers hand in an item and wait; one writer takes whatever is there, and what other tasks that are ready to run hand in
-//! meanwhile. Nothing waits for a batch to fill: what comes while one is written is the next. A second writer would only
-//! make batches shorter, and each costs the same few wake-ups (measured: `docs/BENCHMARKS.md`).
+//! Callers hand in an item and wait; one writer takes whatever is there and, unless that is much already, what other tasks
+//! that are ready to run hand in meanwhile. Nothing waits for a batch to fill: what comes while one is written is the next.
+//! A second writer would only make batches shorter, and each costs the same few wake-ups (measured: `docs/BENCHMARKS.md`).
 
 use std::{future::Future, ops::Range, panic::AssertUnwindSafe, time::Duration};
 
@@ -24,6 +24,9 @@ const BATCH_LENGTH: usize = 1_000;
 
 /// Bounds the rounds of [`gather`]: each is some microseconds, unless there is much to do.
 const GATHER_ROUNDS: usize = 64;
+
+/// Fewer items are never enough to close a batch before other tasks had their turn.
+const ENOUGH_MIN: usize = 8;
 
 struct Queued<Item, Answer> {
     item: Item,
@@ -51,8 +54,10 @@ impl<Item: Send + 'static, Answer: Copy + Send + 'static> Batcher<Item, Answer> 
     {
         let (queue, mut receiver) = mpsc::channel::<Queued<Item, Answer>>(QUEUE_LENGTH);
         tokio::spawn(async move {
+            let mut enough = ENOUGH_MIN;
             while let Some(first) = receiver.recv().await {
-                let (items, waiting) = gather(first, &mut receiver).await;
+                let (items, waiting) = gather(first, &mut receiver, enough).await;
+                enough = (items.len() / 2).max(ENOUGH_MIN);
                 if items.is_empty() {
                     continue;
                 }
@@ -76,10 +81,12 @@ impl<Item: Send + 'static, Answer: Copy + Send + 'static> Batcher<Item, Answer> 
 }
 
 /// Takes what is there, then lets other tasks run for as long as they bring more. Without that, the first request of a burst would be a
-/// batch of its own, and the burst would wait for its commit. Those that have lost their patience are let go.
+/// batch of its own, and the burst would wait for its commit. If there is `enough`, half of the batch before, it goes at
+/// once: it is written while those tasks answer the batch before. Those that have lost their patience are let go.
 async fn gather<Item, Answer>(
     first: Queued<Item, Answer>,
     queue: &mut mpsc::Receiver<Queued<Item, Answer>>,
+    enough: usize,
 ) -> (Vec<Item>, Vec<oneshot::Sender<Answer>>) {
     let (mut items, mut waiting) = (Vec::new(), Vec::new());
     let begun_at = Instant::now();
@@ -97,7 +104,8 @@ async fn gather<Item, Answer>(
         {
             take(next, &mut items);
         }
-        if items.len() == BATCH_LENGTH || (round > 0 && items.len() == before) {
+        let is_enough = items.len() >= enough.min(BATCH_LENGTH);
+        if is_enough || (round > 0 && items.len() == before) {
             break;
         }
         tokio::task::yield_now().await;
@@ -185,10 +193,26 @@ mod tests {
         let (first, mut let_go) = queued(1, QUEUE_PATIENCE * 2);
         let (second, mut kept) = queued(2, QUEUE_PATIENCE / 2);
         queue.try_send(second).unwrap();
-        let (items, waiting) = gather(first, &mut receiver).await;
+        let (items, waiting) = gather(first, &mut receiver, ENOUGH_MIN).await;
         assert_eq!((items, waiting.len()), (vec![2], 1));
         assert_eq!(let_go.try_recv(), Err(oneshot::error::TryRecvError::Closed));
         assert_eq!(kept.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+    }
+
+    #[tokio::test]
+    async fn other_tasks_have_their_turn_unless_there_is_enough() {
+        let queued = |item: u32| Queued { item, since: Instant::now(), caller: oneshot::channel::<()>().0 };
+        for (enough, length) in [(3, 3), (4, 6)] {
+            let (queue, mut receiver) = mpsc::channel(6);
+            for item in [2, 3] {
+                queue.try_send(queued(item)).unwrap();
+            }
+            // It can only run while the batch is gathered: there is one thread.
+            let others = tokio::spawn(async move { (4..=6).all(|item| queue.try_send(queued(item)).is_ok()) });
+            let (items, waiting) = gather(queued(1), &mut receiver, enough).await;
+            assert_eq!((items.len(), waiting.len()), (length, length), "{enough} are enough");
+            assert!(others.await.unwrap());
+        }
     }
 
     #[test]
