@@ -155,7 +155,6 @@ async fn currencies_are_never_added_up(db: PgPool) {
     assert_eq!(metrics.average_commission.now, Some(money(75, "EUR")));
 }
 
-/// A partner that pays in dollars beside one that pays in euros, with one sale in yen that was paid in dollars.
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn hours_whose_bookings_cancel_out_choose_no_currency(db: PgPool) {
     add_partner(&db, "supabase").await;
@@ -169,6 +168,7 @@ async fn hours_whose_bookings_cancel_out_choose_no_currency(db: PgPool) {
     assert_eq!(metrics.commission_today[0].currency.code(), "JPY");
 }
 
+/// A partner that pays in dollars beside one that pays in euros, with one sale in yen that was paid in dollars.
 #[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn each_currency_has_its_own_clicks_and_conversions(db: PgPool) {
     for (partner, currency) in [("supabase", "USD"), ("figma", "EUR")] {
