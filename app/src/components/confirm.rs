@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-/// Shows a button that opens the question; the form that acts goes inside.
+/// Shows a button that opens the question; the form that acts goes inside, with a red button if it destroys something.
 #[component]
 pub fn Confirm(
     /// On the button that opens it, such as `Revoke`.
@@ -15,7 +15,7 @@ pub fn Confirm(
 ) -> impl IntoView {
     view! {
         <details class="confirm">
-            <summary class="button" data-kind="danger">{label}</summary>
+            <summary class="button">{label}</summary>
             <div class="confirm__box">
                 <p>{question}</p>
                 {children()}

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::{Icon, Symbol, Tone};
 use crate::AppError;
 
-/// A problem in place of what could not be shown or done.
+/// A problem in place of what could not be shown or done. The detail of a refusal says all that a reader needs.
 #[component]
 pub fn ErrorNote(error: AppError) -> impl IntoView {
     let sign_in = error.is_unauthenticated();
@@ -14,7 +14,7 @@ pub fn ErrorNote(error: AppError) -> impl IntoView {
         <div class="notice" data-tone="bad" role="alert">
             <Icon symbol=Symbol::Warning/>
             <div class="notice__text">
-                <strong>{sentence(&error.0.title)}</strong>
+                {(error.0.detail.is_none() || error.0.status >= 500).then(|| view! { <strong>{sentence(&error.0.title)}</strong> })}
                 {error.0.detail.as_deref().map(|detail| view! { <p>{sentence(detail)}</p> })}
                 {sign_in.then(|| view! { <p><a href="/sign-in" rel="external">"Sign in again"</a></p> })}
                 {temporary.then(|| view! { <p>"Reload the page in a moment."</p> })}

@@ -103,12 +103,12 @@ fn KpiGrid(metrics: Metrics) -> impl IntoView {
             <KpiCard
                 label="Conversion rate"
                 value=percent(now.conversion_rate())
-                hint=format!("of clicks; {} the period before", percent(before.conversion_rate()))
+                hint=format!("of clicks; {}", rate_before(before.conversion_rate()))
             />
             <KpiCard
                 label="Attribution rate"
                 value=percent(now.attribution_rate())
-                hint=format!("{} the period before", percent(before.attribution_rate()))
+                hint=rate_before(before.attribution_rate())
             />
             <KpiCard
                 label="Verified successes"
@@ -131,6 +131,11 @@ fn Amounts(label: &'static str, amounts: Vec<Money>, hint: &'static str) -> impl
 /// Amounts in other currencies cannot be added to a figure, and must not be left out either.
 fn also(hint: String, others: &[Money]) -> String {
     if others.is_empty() { hint } else { format!("{hint}; also {}", joined(others)) }
+}
+
+/// A rate has no value where there was nothing to divide by.
+fn rate_before(rate: Ratio) -> String {
+    rate.basis_points().map_or_else(|| "none the period before".to_owned(), |_| format!("{} the period before", percent(rate)))
 }
 
 fn joined(amounts: &[Money]) -> String {

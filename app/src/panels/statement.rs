@@ -51,7 +51,7 @@ fn standing(head: &Head) -> (Tone, &'static str) {
 fn StatementTable(statements: Vec<Head>) -> impl IntoView {
     if statements.is_empty() {
         return view! {
-            <EmptyState title="No statement fits">
+            <EmptyState title="No statement to show">
                 <p>"A statement is issued once its month is over; what has to be stated stands above. "<a href="/statements">"Show all statements"</a>"."</p>
             </EmptyState>
         }
