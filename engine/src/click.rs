@@ -180,8 +180,8 @@ impl Recorder {
 pub async fn follow(engine: &Engine, code: &str, visit: Visit<'_>) -> Result<Redirect> {
     let code = referral_code::find(engine, code).await?;
     let gone = || Error::not_found(format!("an active link for referral code `{}`", code.referral_code));
-    let link = engine.codes.link(&code.partner_id).filter(|link| link.active && code.active).ok_or_else(gone)?;
-    let url = link.url(visit.via).ok_or_else(gone)?;
+    let link = engine.codes.link(&code.partner_id).filter(|link| link.active).ok_or_else(gone)?;
+    let way = link.way(visit.via).ok_or_else(gone)?;
 
     let now = engine.now();
     let agent_class = match () {
@@ -195,9 +195,9 @@ pub async fn follow(engine: &Engine, code: &str, visit: Visit<'_>) -> Result<Red
     let token = person.then(|| {
         ClickToken { click_id, session_id, code_digest: code.code_digest, partner_digest: code.partner_digest }.sign(&engine.keys.click_mac)
     });
-    let location = url.expand(&TemplateValues {
+    let location = way.url_template.expand(&TemplateValues {
         project_type: &code.project_type,
-        template_id: "",
+        template_id: way.template_id(&code.project_type),
         referral_code: &code.referral_code,
         click_id: token.as_deref().unwrap_or_default(),
         site_id: &code.site_id.to_string(),

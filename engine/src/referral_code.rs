@@ -1,7 +1,8 @@
 //! Finding what a referral code or its alias stands for, from memory.
 //!
 //! A code never changes its partner or site, so that it may be kept for long; whether its partner is active, where its link
-//! leads, and which sites were analysed again, is asked every two seconds. Redis holds a copy for restarts while Postgres is away.
+//! leads, which sites were analysed again and which codes were switched off, is asked every two seconds. Redis holds a copy of each
+//! code from the time that it is made on, for when Postgres is away.
 
 use std::{
     sync::{Arc, RwLock, atomic::AtomicBool},
@@ -45,13 +46,12 @@ pub struct Code {
     pub developer_id: DeveloperId,
     pub developer_hash: Arc<str>,
     pub project_type: String,
-    pub active: bool,
 }
 
 #[derive(Clone)]
 pub struct Codes {
     known: Cache<String, Arc<Code>>,
-    /// Codes that do not exist, so that guessing costs no query each.
+    /// Codes that do not exist or are switched off, so that guessing costs no query each.
     unknown: Cache<String, ()>,
     links: Arc<RwLock<Option<Links>>>,
     /// Redis has them as they are now.
@@ -69,10 +69,10 @@ impl Default for Codes {
     }
 }
 
-/// Finds what a code or alias stands for, active or not.
+/// Finds what a code or alias stands for.
 ///
 /// # Errors
-/// [`Error::NotFound`] if it does not exist, [`Error::Unavailable`] if only a database that is away could tell.
+/// [`Error::NotFound`] if it does not exist or is switched off, [`Error::Unavailable`] if only a database that is away could tell.
 pub async fn find(engine: &Engine, text: &str) -> Result<Arc<Code>> {
     let not_found = || Error::not_found(format!("referral code `{text}`"));
     if let Some(code) = engine.codes.known.get(text) {
@@ -118,7 +118,6 @@ struct Row {
     site_id: SiteId,
     developer_id: DeveloperId,
     developer_hash: String,
-    active: bool,
     project_type: String,
 }
 
@@ -133,7 +132,6 @@ impl From<Row> for Code {
             developer_id: row.developer_id,
             developer_hash: row.developer_hash.into(),
             project_type: row.project_type,
-            active: row.active,
         }
     }
 }
@@ -142,10 +140,11 @@ async fn load(engine: &Engine, text: &str) -> Result<Option<Code>> {
     let row = sqlx::query_as!(
         Row,
         r#"select alias, referral_code, partner_id as "partner_id: PartnerId", site_id as "site_id: SiteId",
-                  developer_id as "developer_id: DeveloperId", developer_hash, active,
+                  developer_id as "developer_id: DeveloperId", developer_hash,
                   coalesce((select analysis ->> 'kind' from sites where sites.site_id = referral_codes.site_id), '') as "project_type!"
            from referral_codes
-           where referral_code = $1 or alias = $1"#,
+           where active
+             and (referral_code = $1 or alias = $1)"#,
         text,
     )
     .fetch_optional(&engine.db)
@@ -181,21 +180,34 @@ pub fn forget(engine: &Engine, text: &str) {
     engine.codes.unknown.invalidate(text);
 }
 
-/// Forgets the codes of sites that were analysed again in the last minute, by whatever process: a project may be of another kind now.
-pub async fn forget_analysed(engine: &Engine) -> Result<()> {
+/// Forgets what has changed, by whatever process: codes that were switched off, and those of sites that were analysed again in the last
+/// minute, whose project may be of another kind now.
+pub async fn forget_changed(engine: &Engine) -> Result<()> {
     let names = sqlx::query!(
-        "select referral_code, alias
-         from referral_codes
-         join sites using (site_id)
-         where analysed_at >= $1
-           and analysed_at > sites.created_at",
+        r#"select referral_code as "referral_code!", alias as "alias!", active as "active!"
+           from referral_codes
+           join sites using (site_id)
+           where analysed_at >= $1
+             and analysed_at > sites.created_at
+           union all
+           select referral_code, alias, active
+           from referral_codes
+           where not active"#,
         engine.now() - TimeDelta::minutes(1),
     )
     .fetch_all(&engine.db)
     .await?;
+    let mut copies = Vec::new();
     for name in names {
-        forget(engine, &name.referral_code);
-        forget(engine, &name.alias);
+        for text in [name.referral_code, name.alias] {
+            if !name.active && engine.codes.known.contains_key(&text) {
+                copies.push(copy_key(&text));
+            }
+            forget(engine, &text);
+        }
+    }
+    if !copies.is_empty() {
+        engine.redis.clone().del::<_, ()>(copies).await?;
     }
     Ok(())
 }
@@ -206,7 +218,7 @@ pub async fn warm_up(engine: &Engine) -> Result<()> {
     let rows = sqlx::query_as!(
         Row,
         r#"select alias, referral_code, partner_id as "partner_id: PartnerId", site_id as "site_id: SiteId",
-                  developer_id as "developer_id: DeveloperId", developer_hash, active,
+                  developer_id as "developer_id: DeveloperId", developer_hash,
                   coalesce((select analysis ->> 'kind' from sites where sites.site_id = referral_codes.site_id), '') as "project_type!"
            from referral_codes
            where active
@@ -215,22 +227,52 @@ pub async fn warm_up(engine: &Engine) -> Result<()> {
     )
     .fetch_all(&engine.db)
     .await?;
-    let codes: Vec<(String, Arc<Code>)> = rows.into_iter().map(|row| (row.alias.clone(), Arc::new(row.into()))).collect();
-    for (alias, code) in &codes {
-        engine.codes.known.insert(alias.clone(), code.clone());
-    }
-    if let Err(error) = keep_copies(engine, &codes).await {
-        tracing::warn!(%error, "Redis took no copies of the links: they can be followed, but not after a restart without Postgres");
-    }
+    remember(engine, rows).await;
     Ok(())
 }
 
-async fn keep_copies(engine: &Engine, codes: &[(String, Arc<Code>)]) -> Result<()> {
+/// Loads a site's codes when they are made, so that they can be followed though Postgres goes away before anybody did.
+pub(crate) async fn learn(engine: &Engine, site_id: SiteId) -> Result<()> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select alias, referral_code, partner_id as "partner_id: PartnerId", site_id as "site_id: SiteId",
+                  developer_id as "developer_id: DeveloperId", developer_hash,
+                  coalesce((select analysis ->> 'kind' from sites where sites.site_id = referral_codes.site_id), '') as "project_type!"
+           from referral_codes
+           where active
+             and site_id = $1"#,
+        site_id.0,
+    )
+    .fetch_all(&engine.db)
+    .await?;
+    remember(engine, rows).await;
+    Ok(())
+}
+
+/// Keeps codes in memory and leaves copies in Redis, by both names.
+async fn remember(engine: &Engine, rows: Vec<Row>) {
+    let mut names = Vec::with_capacity(rows.len() * 2);
+    for row in rows {
+        let alias = row.alias.clone();
+        let code = Arc::new(Code::from(row));
+        names.push((code.referral_code.to_string(), code.clone()));
+        names.push((alias, code));
+    }
+    for (name, code) in &names {
+        engine.codes.unknown.invalidate(name);
+        engine.codes.known.insert(name.clone(), code.clone());
+    }
+    if let Err(error) = keep_copies(engine, &names).await {
+        tracing::warn!(%error, "Redis took no copies of the links: they can be followed, but not after a restart without Postgres");
+    }
+}
+
+async fn keep_copies(engine: &Engine, names: &[(String, Arc<Code>)]) -> Result<()> {
     let mut redis = engine.redis.clone();
-    for codes in codes.chunks(COPIES_LENGTH) {
-        let mut pipeline = redis::Pipeline::with_capacity(codes.len());
-        for (alias, code) in codes {
-            pipeline.set(copy_key(alias), serde_json::to_string(code)?).ignore();
+    for names in names.chunks(COPIES_LENGTH) {
+        let mut pipeline = redis::Pipeline::with_capacity(names.len());
+        for (name, code) in names {
+            pipeline.set(copy_key(name), serde_json::to_string(code)?).ignore();
         }
         pipeline.query_async::<()>(&mut redis).await?;
     }
@@ -271,11 +313,52 @@ mod tests {
         crate::partner::import_files(&engine, "../partners".as_ref()).await.unwrap();
         let link = plant_site(&engine, "a site", &"supabase".parse().unwrap()).await;
         warm_up(&engine).await.unwrap();
-        let copy: Option<String> = engine.redis.clone().get(copy_key(&link.alias)).await.unwrap();
-        assert!(copy.unwrap().contains(&link.referral_code), "a copy is left for restarts");
         db.close().await;
-        assert_eq!(*find(&engine, &link.alias).await.unwrap().referral_code, *link.referral_code);
-        forget(&engine, &link.alias);
-        assert_eq!(*find(&engine, &link.alias).await.unwrap().referral_code, *link.referral_code, "by the copy");
+        for name in [&link.alias, &link.referral_code] {
+            assert_eq!(*find(&engine, name).await.unwrap().referral_code, *link.referral_code);
+            forget(&engine, name);
+            assert_eq!(*find(&engine, name).await.unwrap().referral_code, *link.referral_code, "by the copy that is left for restarts");
+        }
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn a_code_is_known_from_when_it_is_made_without_postgres(db: PgPool) {
+        let engine = testing::engine(db.clone());
+        crate::partner::import_files(&engine, "../partners".as_ref()).await.unwrap();
+        let new = crate::site::tests::new_site();
+        let site = crate::site::create(&engine, &domain::auth::Principal::CommandLine, new).await.unwrap();
+        // Made by a process that others share Redis with.
+        let elsewhere = testing::engine(db.clone());
+        db.close().await;
+        for link in &site.links {
+            for name in [&link.alias, &link.referral_code] {
+                assert_eq!(find(&engine, name).await.unwrap().site_id, site.site_id);
+                assert_eq!(find(&elsewhere, name).await.unwrap().site_id, site.site_id);
+            }
+        }
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn a_code_that_is_switched_off_is_gone_until_it_is_switched_on(db: PgPool) {
+        let engine = testing::engine(db.clone());
+        crate::partner::import_files(&engine, "../partners".as_ref()).await.unwrap();
+        let link = plant_site(&engine, "a site", &"supabase".parse().unwrap()).await;
+        let other = plant_site(&engine, "another site", &"supabase".parse().unwrap()).await;
+        warm_up(&engine).await.unwrap();
+        let switch = async |on: bool| {
+            let update = sqlx::query("update referral_codes set active = $2 where referral_code = $1").bind(&link.referral_code).bind(on);
+            update.execute(&db).await.unwrap();
+            forget_changed(&engine).await.unwrap();
+        };
+        switch(false).await;
+        for name in [&link.alias, &link.referral_code] {
+            assert!(matches!(find(&engine, name).await, Err(Error::NotFound { .. })));
+            assert!(copy(&engine, name).await.is_none(), "nor is it followed while Postgres is away");
+        }
+        assert!(find(&engine, &other.alias).await.is_ok());
+        // It is looked for again after the five seconds that it was noted to be gone for, or when it is switched off once more.
+        forget_changed(&engine).await.unwrap();
+        switch(true).await;
+        assert!(find(&engine, &link.alias).await.is_ok());
     }
 }

@@ -22,7 +22,7 @@ pub use request::{Request, made_before};
 use crate::{
     Engine, Error, Result,
     access::{self, require_scope},
-    audit, partner,
+    audit, partner, referral_code,
 };
 
 /// A project to be registered.
@@ -90,6 +90,7 @@ pub async fn create_once(engine: &Engine, who: &Principal, request: Option<&Requ
         }
         audit::record(engine, &mut tx, who, "site.created", &format!("site {site_id}"), json!({ "name": name, "url": url })).await?;
         tx.commit().await?;
+        learn(engine, site_id).await;
         return load(engine, site_id).await;
     }
     Err(Error::Conflict("no free referral code was found: try again".to_owned()))
@@ -147,6 +148,7 @@ pub(crate) async fn load(engine: &Engine, site_id: SiteId) -> Result<Site> {
     let missing = partner::list_active(&mut tx).await?.iter().any(|partner| links.iter().all(|link| link.partner_id != partner.partner_id));
     if missing && create_codes(engine, &mut tx, site_id, row.developer_id, &row.user_ref, engine.now()).await?.is_some() {
         tx.commit().await?;
+        learn(engine, site_id).await;
         links = links_of(engine, site_id).await?;
     }
     Ok(Site {
@@ -160,6 +162,13 @@ pub(crate) async fn load(engine: &Engine, site_id: SiteId) -> Result<Site> {
         analysis: row.analysis.and_then(|analysis| read_analysis(site_id, analysis)),
         links,
     })
+}
+
+/// New codes are made all the same if they cannot be kept: then they are read when they are first followed.
+async fn learn(engine: &Engine, site_id: SiteId) {
+    if let Err(error) = referral_code::learn(engine, site_id).await {
+        tracing::warn!(site.id = %site_id, %error, "new links are not kept in memory");
+    }
 }
 
 /// An analysis of another version may be one that this one cannot read: then the site counts as not analysed until it is analysed again.
@@ -267,8 +276,16 @@ fn bounded<'t>(field: &str, text: &'t str) -> Result<&'t str> {
 }
 
 fn checked_url(text: &str) -> Result<&str> {
-    let is_web = text.len() <= 2000 && url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if is_web { Ok(text) } else { Err(Error::invalid("url", format!("`{text}` must be an http or https URL of up to 2000 bytes"))) }
+    let is_plain = text.len() <= 2000 && !text.chars().any(char::is_control);
+    let is_web = is_plain && url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if is_web {
+        Ok(text)
+    } else {
+        Err(Error::invalid(
+            "url",
+            format!("`{}` must be an http or https URL of up to 2000 bytes without control characters", text.escape_debug()),
+        ))
+    }
 }
 
 /// Postgres keeps no NUL in JSON, and a manifest may hold one as `\u0000`.
@@ -282,4 +299,4 @@ fn without_nul(value: Value) -> Value {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -69,7 +69,7 @@ async fn keep_house(engine: Engine) {
         tick.tick().await;
         let anew = async {
             engine::referral_code::refresh_links(&engine).await?;
-            engine::referral_code::forget_analysed(&engine).await
+            engine::referral_code::forget_changed(&engine).await
         };
         if let Err(error) = anew.await {
             tracing::debug!(error = %error, "could not read the partners anew");

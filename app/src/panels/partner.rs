@@ -106,7 +106,11 @@ fn Facts(partner: Partner) -> impl IntoView {
 
 #[component]
 fn LinkLine(link: IntegrationMethod) -> impl IntoView {
-    let tracking = if link.conversion_tracking { "tracks conversions" } else { "no tracking" };
+    let tracking = match () {
+        () if link.url_template.is_ours() => "not built yet: visitors take the deep link",
+        () if link.conversion_tracking => "tracks conversions",
+        () => "no tracking",
+    };
     view! {
         <div class="partner__link">
             <p class="partner__link-kind">{integration_words(link.kind)}" "<span class="muted">{tracking}</span></p>

@@ -4,7 +4,7 @@ use std::{collections::HashSet, ops::RangeInclusive};
 
 use rust_decimal::Decimal;
 
-use super::{Partner, Priors, SuccessMetric, WebhookEvent};
+use super::{IntegrationKind, IntegrationMethod, Partner, Priors, SuccessMetric, WebhookEvent};
 use crate::analysis::{Category, database_of_record};
 
 /// A value out of its bounds: the key, such as `success_metrics[0].id`, and what was expected.
@@ -37,8 +37,25 @@ fn check(partner: &Partner) -> Result<(), Invalid> {
     if partner.active && partner.integration_methods.is_empty() {
         return invalid("integration_methods", "an active partner needs at least one");
     }
+    check_methods(&partner.integration_methods)?;
     check_metrics(&partner.success_metrics)?;
     check_webhooks(&partner.webhook_events)
+}
+
+fn check_methods(methods: &[IntegrationMethod]) -> Result<(), Invalid> {
+    for (index, method) in methods.iter().enumerate() {
+        let key = |name: &str| format!("integration_methods[{index}].{name}");
+        if method.kind == IntegrationKind::DeepLink && method.url_template.is_ours() {
+            return invalid(
+                key("url_template"),
+                format!("`{}` must be an https URL: a deep link leads to the partner", method.url_template.as_str()),
+            );
+        }
+        for (kind, template) in &method.template_ids {
+            check_text(&key(&format!("template_ids.{}", kind.id())), template, 1..=100)?;
+        }
+    }
+    Ok(())
 }
 
 fn check_engines(category: &str, engines: &[String]) -> Result<(), Invalid> {

@@ -9,6 +9,8 @@ mod file;
 mod terms;
 mod url_template;
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +20,7 @@ pub use file::{InvalidPartnerFile, PartnerFile};
 pub use terms::{Terms, TermsValues};
 pub use url_template::{InvalidUrlTemplate, PLACEHOLDERS, TemplateValues, UrlTemplate};
 
-use crate::PartnerId;
+use crate::{PartnerId, analysis::ProjectKind};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -61,6 +63,16 @@ pub struct IntegrationMethod {
     pub conversion_tracking: bool,
     #[serde(default)]
     pub customization: Customization,
+    /// The partner's templates: which one `{{TEMPLATE_ID}}` stands for with a project of a kind.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub template_ids: BTreeMap<ProjectKind, String>,
+}
+
+impl IntegrationMethod {
+    /// The template for a kind of project, as in [`ProjectKind::id`]; empty if the partner has none.
+    pub fn template_id(&self, kind: &str) -> &str {
+        self.template_ids.iter().find(|(of, _)| of.id() == kind).map_or("", |(_, template)| template)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 /// What `{{...}}` in a URL template can stand for.
 pub const PLACEHOLDERS: [&str; 5] = ["PROJECT_TYPE", "TEMPLATE_ID", "REFERRAL_CODE", "CLICK_ID", "SITE_ID"];
 
+const OURS: &str = "/api/partners/";
+
 /// An https URL with placeholders that are known to exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -39,6 +41,11 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 impl UrlTemplate {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is a path of ours, which makes what a visitor needs by the partner's API and sends them on.
+    pub fn is_ours(&self) -> bool {
+        self.0.starts_with(OURS)
     }
 
     /// Fills the placeholders in, percent-encoding each value.
@@ -78,7 +85,7 @@ impl TryFrom<String> for UrlTemplate {
         if text.bytes().any(|byte| !byte.is_ascii_graphic() || byte == b'\\') {
             return Err(InvalidUrlTemplate::NotHttps(text));
         }
-        if text.starts_with("/api/partners/") {
+        if text.starts_with(OURS) {
             return Ok(Self(text));
         }
         let filled = text.replace("{{", "x").replace("}}", "x");

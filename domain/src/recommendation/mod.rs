@@ -173,7 +173,7 @@ fn offer(analysis: &Analysis, partner: &Partner, terms: &TermsValues, history: P
         currency: terms.payout_currency,
         positioning: words::positioning(analysis, partner),
         cta_text: words::cta(partner),
-        integration: partner.deep_link().or(partner.integration_methods.first()).map(|method| method.kind),
+        integration: partner.deep_link().map(|method| method.kind),
         urgency: urgency(&judged),
         reasons: judged.reasons,
         fit: judged.fit,

@@ -3,14 +3,14 @@
 use domain::{
     PartnerId,
     experiment::{Design, Payload},
-    partner::IntegrationKind,
+    partner::{IntegrationKind, IntegrationMethod},
     site::SiteLink,
 };
 
 use super::partners;
 use crate::{Engine, Result};
 
-/// A partner with the ways that lead to it.
+/// A partner with the ways that visitors can be sent. Those that are made by the partner's API are none yet.
 pub(crate) type Offered = (PartnerId, Vec<IntegrationKind>);
 
 /// The active partners; with links, those that the links lead to.
@@ -18,9 +18,9 @@ pub(crate) async fn offered(engine: &Engine, links: Option<&[SiteLink]>) -> Resu
     let partners = partners(engine).await?;
     let is_linked = |partner_id: &PartnerId| links.is_none_or(|links| links.iter().any(|link| link.partner_id == *partner_id));
     let offered = partners.iter().filter(|(partner, _)| partner.active && is_linked(&partner.partner_id));
-    Ok(offered
-        .map(|(partner, _)| (partner.partner_id.clone(), partner.integration_methods.iter().map(|method| method.kind).collect()))
-        .collect())
+    let ways =
+        |methods: &[IntegrationMethod]| methods.iter().filter(|method| !method.url_template.is_ours()).map(|method| method.kind).collect();
+    Ok(offered.map(|(partner, _)| (partner.partner_id.clone(), ways(&partner.integration_methods))).collect())
 }
 
 /// The partners whose offers a test changes; none for a test of the list as a whole.

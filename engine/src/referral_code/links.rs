@@ -1,13 +1,13 @@
 //! Partners as requests see them, kept in memory: where their links lead, and whether they do.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, atomic::Ordering},
 };
 
 use domain::{
     PartnerId,
-    partner::{IntegrationKind, IntegrationMethod, UrlTemplate, WebhookEvent, WebhookScheme},
+    partner::{Customization, IntegrationKind, IntegrationMethod, UrlTemplate, WebhookEvent, WebhookScheme},
 };
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ use crate::{Engine, Result};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     pub active: bool,
-    /// Where its links lead, in the partner's order.
-    pub urls: Vec<(IntegrationKind, UrlTemplate)>,
+    /// The ways to it that can be followed, in the partner's order. Without a deep link its home page takes that place.
+    pub ways: Vec<IntegrationMethod>,
     /// For how long a click counts.
     pub window_hours: u32,
     /// Its webhooks, by path.
@@ -41,8 +41,8 @@ const COPY: &str = "links";
 
 impl Link {
     /// Where a link leads: the way that was asked for if the partner has it, else its deep link.
-    pub fn url(&self, via: Option<IntegrationKind>) -> Option<&UrlTemplate> {
-        let by = |kind| self.urls.iter().find(|(way, _)| *way == kind).map(|(_, url)| url);
+    pub fn way(&self, via: Option<IntegrationKind>) -> Option<&IntegrationMethod> {
+        let by = |kind| self.ways.iter().find(|way| way.kind == kind);
         via.and_then(by).or_else(|| by(IntegrationKind::DeepLink))
     }
 }
@@ -102,7 +102,7 @@ async fn restore(engine: &Engine, key: &str) -> Option<()> {
 /// Reads all partners' links anew. One that cannot be read keeps the links that it had, and is logged once.
 pub async fn refresh_links(engine: &Engine) -> Result<()> {
     let rows = sqlx::query!(
-        r#"select partner_id as "partner_id: PartnerId", active, integration_methods, webhook_events,
+        r#"select partner_id as "partner_id: PartnerId", active, homepage_url, integration_methods, webhook_events,
                   (select attribution_window_hours from partner_terms
                    where partner_terms.partner_id = partners.partner_id and effective_from <= $1
                    order by effective_from desc limit 1) as window_hours
@@ -113,7 +113,7 @@ pub async fn refresh_links(engine: &Engine) -> Result<()> {
     .await?;
     let mut links = Links::default();
     for row in rows {
-        let link = match read(row.active, row.window_hours, row.integration_methods, row.webhook_events) {
+        let link = match read(row.active, row.window_hours, row.homepage_url, row.integration_methods, row.webhook_events) {
             Ok(link) => Some(Arc::new(link)),
             Err(error) => {
                 if !engine.codes.was_unreadable(&row.partner_id) {
@@ -132,12 +132,24 @@ pub async fn refresh_links(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-fn read(active: bool, window_hours: Option<i32>, methods: Value, webhooks: Value) -> serde_json::Result<Link> {
+fn read(active: bool, window_hours: Option<i32>, homepage_url: String, methods: Value, webhooks: Value) -> serde_json::Result<Link> {
     let methods: Vec<IntegrationMethod> = serde_json::from_value(methods)?;
+    let mut ways: Vec<_> = methods.into_iter().filter(|method| !method.url_template.is_ours()).collect();
+    if !ways.iter().any(|way| way.kind == IntegrationKind::DeepLink)
+        && let Ok(url_template) = UrlTemplate::try_from(homepage_url)
+    {
+        ways.push(IntegrationMethod {
+            kind: IntegrationKind::DeepLink,
+            url_template,
+            conversion_tracking: false,
+            customization: Customization::default(),
+            template_ids: BTreeMap::new(),
+        });
+    }
     let webhooks: Vec<WebhookEvent> = serde_json::from_value(webhooks)?;
     Ok(Link {
         active,
-        urls: methods.into_iter().map(|method| (method.kind, method.url_template)).collect(),
+        ways,
         window_hours: window_hours.and_then(|hours| u32::try_from(hours).ok()).unwrap_or(24),
         webhooks: webhooks.into_iter().map(|webhook| (webhook.path, webhook.authentication)).collect(),
     })
@@ -164,6 +176,26 @@ mod tests {
         refresh_links(&engine).await.unwrap();
         assert!(!is_active("figma"), "what is read is taken over");
         assert!(is_active("supabase"), "what is not stays");
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn a_link_takes_no_way_that_leads_nowhere(db: PgPool) {
+        let engine = testing::engine(db.clone());
+        partner::import_files(&engine, "../partners".as_ref()).await.unwrap();
+        let supabase = "supabase".parse().unwrap();
+        let leads_to = |via| {
+            let link = engine.codes.link(&supabase).unwrap();
+            link.way(via).unwrap().url_template.as_str().to_owned()
+        };
+        let deep_link = leads_to(None);
+        assert!(deep_link.starts_with("https://supabase.com/dashboard/new/_?"), "{deep_link}");
+        assert_eq!(leads_to(Some(IntegrationKind::ApiRedirect)), deep_link, "nothing answers under the path of ours");
+        assert_eq!(leads_to(Some(IntegrationKind::EmbedWidget)), deep_link);
+
+        let without = "update partners set integration_methods = integration_methods - 0 where partner_id = 'supabase'";
+        sqlx::query(without).execute(&db).await.unwrap();
+        refresh_links(&engine).await.unwrap();
+        assert_eq!([leads_to(None), leads_to(Some(IntegrationKind::ApiRedirect))], ["https://supabase.com", "https://supabase.com"]);
     }
 
     #[sqlx::test(migrator = "crate::MIGRATOR")]

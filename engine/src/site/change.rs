@@ -70,7 +70,7 @@ pub async fn analyse(engine: &Engine, who: &Principal, site_id: SiteId, analysis
         .await?;
     audit::record(engine, &mut tx, who, "site.analysed", &format!("site {site_id}"), detail).await?;
     tx.commit().await?;
-    referral_code::forget_analysed(engine).await?;
+    referral_code::forget_changed(engine).await?;
     engine.recommender.forget();
     load(engine, site_id).await
 }

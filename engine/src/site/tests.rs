@@ -16,7 +16,7 @@ pub(super) async fn engine(db: PgPool) -> Engine {
     engine
 }
 
-pub(super) fn new_site() -> NewSite {
+pub(crate) fn new_site() -> NewSite {
     let manifest = r#"{"dependencies":{"next":"15","@prisma/client":"6"}}"#;
     let files = [SourceFile { path: "package.json".into(), size: manifest.len() as u64, content: Some(manifest.into()) }];
     NewSite {
@@ -43,7 +43,7 @@ async fn a_site_gets_a_code_and_an_alias_for_each_active_partner(db: PgPool) {
             (code.user.as_str(), code.site.as_str()),
             (user_hash("user-1", &engine.keys.hash_salt).as_str(), site_hash(site.site_id, &engine.keys.hash_salt).as_str())
         );
-        let found = crate::referral_code::find(&engine, &link.alias).await.unwrap();
+        let found = referral_code::find(&engine, &link.alias).await.unwrap();
         assert_eq!((found.site_id, found.project_type.as_str()), (site.site_id, "full_stack_app"));
     }
     let again = find(&engine, &Principal::CommandLine, site.site_id).await.unwrap();

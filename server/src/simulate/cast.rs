@@ -2,6 +2,8 @@
 //! change in the middle of the simulated time. Each run has its own, since terms never change what has happened; they are
 //! active only while it runs.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     PartnerId,
@@ -176,6 +178,7 @@ fn file(run: &str, role: &Role) -> Result<PartnerFile, Failure> {
             url_template: "https://simulated.example/start?click_id={{CLICK_ID}}".to_owned().try_into()?,
             conversion_tracking: true,
             customization: Default::default(),
+            template_ids: BTreeMap::new(),
         }],
         success_metrics: success_metrics(false),
         webhook_events: vec![WebhookEvent {

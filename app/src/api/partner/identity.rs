@@ -57,6 +57,9 @@ pub fn edit_to(form: &IdentityForm, methods: Vec<IntegrationMethod>) -> Result<P
 fn with_deep_link(mut methods: Vec<IntegrationMethod>, template: &str) -> Result<Option<Vec<IntegrationMethod>>, AppError> {
     let Some(method) = methods.iter_mut().find(|method| method.kind == IntegrationKind::DeepLink) else { return Ok(None) };
     method.url_template = UrlTemplate::try_from(template.to_owned()).map_err(|error| invalid("deep_link", error))?;
+    if method.url_template.is_ours() {
+        return Err(invalid("deep_link", format!("`{template}` must be an https URL")));
+    }
     Ok(Some(methods))
 }
 
@@ -104,8 +107,10 @@ mod tests {
         let form = edited(&partner()).form;
         let wrong_tier = IdentityForm { tier: "first".to_owned(), ..form.clone() };
         assert_eq!(field(edit_to(&wrong_tier, Vec::new()).unwrap_err()), "tier");
-        let leads_elsewhere = IdentityForm { deep_link: "http://figma.example/".to_owned(), ..form };
-        assert_eq!(field(edit_to(&leads_elsewhere, partner().integration_methods).unwrap_err()), "deep_link");
+        for elsewhere in ["http://figma.example/", "/api/partners/figma/create-file"] {
+            let form = IdentityForm { deep_link: elsewhere.to_owned(), ..form.clone() };
+            assert_eq!(field(edit_to(&form, partner().integration_methods).unwrap_err()), "deep_link");
+        }
         assert_eq!(with_deep_link(Vec::new(), "anything").unwrap(), None);
         assert_eq!(field(read_seen("an older page").unwrap_err()), "seen");
     }

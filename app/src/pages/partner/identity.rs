@@ -9,8 +9,7 @@ use crate::{
     },
 };
 
-const PLACEHOLDERS: &str =
-    "An https link. {{CLICK_ID}}, {{REFERRAL_CODE}}, {{SITE_ID}}, {{PROJECT_TYPE}} and {{TEMPLATE_ID}} are filled in for each click.";
+const PLACEHOLDERS: &str = "An https link. {{CLICK_ID}}, {{REFERRAL_CODE}}, {{SITE_ID}}, {{PROJECT_TYPE}} and {{TEMPLATE_ID}} (by the project's kind, from the partner's file) are filled in for each click.";
 
 #[component]
 pub fn IdentityPanels(partner: PartnerDetail, update: ServerAction<UpdatePartner>, may_operate: bool) -> impl IntoView {
