@@ -14,7 +14,7 @@ pub use share::{SHARE_DIGITS, Touched, UNITS_MAX, journey, journey_by, shares, s
 use serde::{Deserialize, Serialize};
 
 /// Version of the match order and of the rules of this module; it is kept with each attribution, so that it can be replayed.
-pub const POLICY_VERSION: i32 = 1;
+pub const POLICY_VERSION: i32 = 2;
 
 /// What led from a conversion to its clicks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub const POLICY_VERSION: i32 = 1;
 pub enum MatchedBy {
     /// The signed click id that came with the conversion.
     ClickToken,
+    /// The plain id of a click's row, which came in its place.
+    ClickRow,
     /// The same session followed the same referral code.
     Session,
     /// The referral code's most recent click.

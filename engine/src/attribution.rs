@@ -8,7 +8,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     ConversionId, DeveloperId, PartnerId, SessionId,
     attribution::{MatchedBy, POLICY_VERSION},
-    click::ClickToken,
     conversion::{Claim, ConversionState},
     live::LiveEvent,
 };
@@ -30,7 +29,7 @@ mod matching;
 pub(crate) mod tests;
 mod what_if;
 pub use manual::{ACTION, attribute_by_hand};
-use matching::{Credit, Match, Subject, code_by_digest, code_by_name};
+use matching::{Credit, Match, Subject, code_by_digest, code_by_name, named_click};
 pub use what_if::{CONVERSIONS_MAX, Change, Figures, WhatIf, what_if};
 
 /// Waits between two tries to attribute.
@@ -154,7 +153,10 @@ async fn insert_credits(work: &mut Work<'_>, conversion_id: ConversionId, credit
 /// caller holds the lock of the customer.
 async fn identify(work: &mut Work<'_>, subject: &Subject) -> Result<()> {
     let Some(user_identifier) = &subject.user_identifier else { return Ok(()) };
-    let token = subject.click_token.as_ref().and_then(|text| ClickToken::verify(text, &work.engine.keys.click_mac).ok());
+    let token = match &subject.click_token {
+        Some(text) => named_click(work.engine, work.connection(), text).await?.found(),
+        None => None,
+    };
     let sessions = subject.session_id.into_iter().chain(token.and_then(|token| token.session_id));
     for session_id in sessions {
         if is_identified(work, subject, user_identifier, session_id).await? {
@@ -363,9 +365,9 @@ pub(crate) async fn developer_of(
     at: DateTime<Utc>,
 ) -> Result<Option<DeveloperId>> {
     let code = if let Some(text) = &claim.click_token {
-        match ClickToken::verify(text, &work.engine.keys.click_mac) {
-            Ok(token) => code_by_digest(work.connection(), token.code_digest).await?,
-            Err(_) => None,
+        match named_click(work.engine, work.connection(), text).await?.found() {
+            Some(token) => code_by_digest(work.connection(), token.code_digest).await?,
+            None => None,
         }
     } else if let Some(name) = &claim.referral_code {
         code_by_name(work.connection(), name).await?

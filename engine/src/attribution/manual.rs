@@ -131,7 +131,11 @@ pub async fn refusal(engine: &Engine, connection: &mut PgConnection, conversion_
         Err(Error::NotFound { what }) => return Ok(Some(format!("{what} were not found, so that nothing can be earned"))),
         Err(error) => return Err(error),
     };
-    if came_too_soon(engine, &subject, &policy) {
+    let click = match &subject.click_token {
+        Some(text) => matching::named_click(engine, connection, text).await?.found(),
+        None => None,
+    };
+    if click.is_some_and(|click| came_too_soon(&click, &subject, &policy)) {
         let seconds = policy.minimum.num_seconds();
         return Ok(Some(format!("it came sooner after its click than the {seconds} s that the terms ask for")));
     }
@@ -139,12 +143,9 @@ pub async fn refusal(engine: &Engine, connection: &mut PgConnection, conversion_
 }
 
 /// Its click id is genuine and its own, but too young for the policy.
-fn came_too_soon(engine: &Engine, subject: &Subject, policy: &Policy) -> bool {
-    let token = subject.click_token.as_ref().and_then(|text| ClickToken::verify(text, &engine.keys.click_mac).ok());
-    token.is_some_and(|token| {
-        let age = subject.occurred_at - token.clicked_at();
-        token.check(&subject.partner_id, subject.occurred_at, u32::MAX).is_ok() && age < policy.minimum
-    })
+fn came_too_soon(click: &ClickToken, subject: &Subject, policy: &Policy) -> bool {
+    let age = subject.occurred_at - click.clicked_at();
+    click.check(&subject.partner_id, subject.occurred_at, u32::MAX).is_ok() && age < policy.minimum
 }
 
 fn read_reason(reason: &str) -> Result<&str> {

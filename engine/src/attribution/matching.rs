@@ -1,18 +1,20 @@
-//! The match order: a signed click id; else the referral code with the browser session or the customer; else
+//! The match order: a signed click id, or the plain id of a click's row; else the referral code with the browser session or the customer; else
 //! the referral code's most recent click. What is found is a journey, whose credit the policy's model shares out.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     ClickId, ConversionId, DeveloperId, PartnerId, SessionId, SiteId,
     attribution::{MatchedBy, Model, Policy, Touched, journey, shares},
-    click::{ClickToken, RefusedClickToken},
+    click::{ClickToken, RefusedClickToken, partner_digest},
     conversion::ConversionState,
     dashboard::Period,
+    id::uuid_v7_time,
+    referral_code::code_digest,
 };
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 
-use crate::{Result, click, partner, work::Work};
+use crate::{Engine, Result, click, partner, work::Work};
 
 /// A conversion younger than this may still meet its click in the fallback, even if its window has closed.
 const GRACE: TimeDelta = TimeDelta::hours(1);
@@ -135,15 +137,8 @@ pub(super) async fn find_match(work: &mut Work<'_>, subject: &Subject) -> Result
 
 /// [`find_match`] under a policy of choice.
 pub(super) async fn find_match_under(work: &mut Work<'_>, subject: &Subject, policy: &Policy) -> Result<Match> {
-    let token = match &subject.click_token {
-        None => None,
-        Some(text) => match check_token(work, subject, text, policy) {
-            Ok(token) => Some(token),
-            Err(ended) => return Ok(ended),
-        },
-    };
-    if let Some(token) = token {
-        return match_token(work, subject, &token, policy).await;
+    if let Some(text) = &subject.click_token {
+        return match_click(work, subject, text, policy).await;
     }
     let sessions = known_sessions(work, subject, None).await?;
     let Some(referral_code) = &subject.referral_code else {
@@ -169,25 +164,83 @@ fn refused(reason: String) -> Result<Match> {
     Ok(Match::Ended(ConversionState::Refused, reason))
 }
 
-fn check_token(work: &Work<'_>, subject: &Subject, text: &str, policy: &Policy) -> Result<ClickToken, Match> {
-    let refused = |refusal: RefusedClickToken| Match::Ended(ConversionState::Refused, refusal.to_string());
-    let token = ClickToken::verify(text, &work.engine.keys.click_mac).map_err(refused)?;
+/// What a click id came to.
+pub(super) enum NamedClick {
+    /// A signed token proves its click, whether or not the row is there.
+    Token(ClickToken),
+    /// The plain id of a row, as the token that was made with it.
+    Row(ClickToken),
+    NoRow(ClickId),
+    Refused(RefusedClickToken),
+}
+
+impl NamedClick {
+    pub fn found(self) -> Option<ClickToken> {
+        match self {
+            Self::Token(token) | Self::Row(token) => Some(token),
+            Self::NoRow(_) | Self::Refused(_) => None,
+        }
+    }
+}
+
+pub(super) async fn named_click(engine: &Engine, connection: &mut PgConnection, text: &str) -> Result<NamedClick> {
+    let Ok(click_id) = text.parse::<ClickId>() else {
+        return Ok(ClickToken::verify(text, &engine.keys.click_mac).map_or_else(NamedClick::Refused, NamedClick::Token));
+    };
+    // The id carries the time, which tells the partition.
+    let Some(clicked_at) = uuid_v7_time(click_id.0) else { return Ok(NamedClick::NoRow(click_id)) };
+    let row = sqlx::query!(
+        r#"select referral_code, partner_id as "partner_id: PartnerId", session_id as "session_id: SessionId"
+           from clicks
+           where click_id = $1 and clicked_at between $2 and $3 and not bot"#,
+        click_id.0,
+        clicked_at,
+        clicked_at + TimeDelta::milliseconds(1),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map_or(NamedClick::NoRow(click_id), |row| {
+        NamedClick::Row(ClickToken {
+            click_id,
+            session_id: row.session_id,
+            code_digest: code_digest(&row.referral_code),
+            partner_digest: partner_digest(&row.partner_id),
+        })
+    }))
+}
+
+async fn match_click(work: &mut Work<'_>, subject: &Subject, text: &str, policy: &Policy) -> Result<Match> {
+    let (token, matched_by) = match named_click(work.engine, work.connection(), text).await? {
+        NamedClick::Token(token) => (token, MatchedBy::ClickToken),
+        NamedClick::Row(token) => (token, MatchedBy::ClickRow),
+        NamedClick::NoRow(click_id) => return no_match(work, subject, policy, format!("no click `{click_id}`")),
+        NamedClick::Refused(refusal) => return refused(refusal.to_string()),
+    };
+    match check_click(subject, &token, policy) {
+        Ok(()) => match_token(work, subject, &token, matched_by, policy).await,
+        Err(ended) => Ok(ended),
+    }
+}
+
+/// Whether the click may claim the conversion; else what becomes of it.
+fn check_click(subject: &Subject, token: &ClickToken, policy: &Policy) -> Result<(), Match> {
+    let refused = |reason: String| Match::Ended(ConversionState::Refused, reason);
     let window_hours = u32::try_from(policy.window.num_hours()).unwrap_or(u32::MAX);
     token.check(&subject.partner_id, subject.occurred_at, window_hours).map_err(|refusal| match refusal {
         RefusedClickToken::Expired { .. } => Match::Ended(ConversionState::Expired, refusal.to_string()),
-        other => refused(other),
+        other => refused(other.to_string()),
     })?;
     let seconds = (subject.occurred_at - token.clicked_at()).num_seconds();
     // Without a minimum, a click may lie a little ahead of the conversion: the two clocks differ.
     if !policy.minimum.is_zero() && seconds < policy.minimum.num_seconds() {
-        let reason = format!("it came {seconds} s after its click, and the terms ask for at least {} s", policy.minimum.num_seconds());
-        return Err(Match::Ended(ConversionState::Refused, reason));
+        let least = policy.minimum.num_seconds();
+        return Err(refused(format!("it came {seconds} s after its click, and the terms ask for at least {least} s")));
     }
-    Ok(token)
+    Ok(())
 }
 
 /// The click that the token names has all of the credit, or its share of the journey that it ended.
-async fn match_token(work: &mut Work<'_>, subject: &Subject, token: &ClickToken, policy: &Policy) -> Result<Match> {
+async fn match_token(work: &mut Work<'_>, subject: &Subject, token: &ClickToken, matched_by: MatchedBy, policy: &Policy) -> Result<Match> {
     let Some(code) = code_by_digest(work.connection(), token.code_digest).await? else {
         return refused("the click id's referral code is not known".to_owned());
     };
@@ -199,19 +252,12 @@ async fn match_token(work: &mut Work<'_>, subject: &Subject, token: &ClickToken,
         if !touches.iter().any(|touch| touch.click_id == named.click_id) {
             touches.push(named);
         }
-        if let Some(credits) = credits(work, subject, &touches, policy, MatchedBy::ClickToken).await? {
+        if let Some(credits) = credits(work, subject, &touches, policy, matched_by).await? {
             return Ok(Match::Found(credits));
         }
     }
     let (click_id, clicked_at) = (token.click_id, token.clicked_at());
-    Ok(Match::Found(vec![Credit {
-        click_id,
-        clicked_at,
-        share: Decimal::ONE,
-        code,
-        matched_by: MatchedBy::ClickToken,
-        model: policy.model,
-    }]))
+    Ok(Match::Found(vec![Credit { click_id, clicked_at, share: Decimal::ONE, code, matched_by, model: policy.model }]))
 }
 
 async fn match_code(work: &mut Work<'_>, subject: &Subject, code: &CodeOwner, sessions: &[SessionId], policy: &Policy) -> Result<Match> {

@@ -206,6 +206,44 @@ async fn a_journey_that_a_click_id_ends_shares_with_the_session_s_earlier_clicks
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn the_plain_id_of_a_click_finds_its_row_under_the_same_rules(db: PgPool) {
+    let it = fixture(db).await;
+    it.set_policy(Model::LastTouch, 24, 10).await;
+    let by_id = |click_id: ClickId| by_token(click_id.to_string());
+    let recent = it.click(1, it.now() - TimeDelta::hours(1), None).await;
+    let (id, state) = it.sale("ord_1", "49.00", by_id(recent)).await;
+    assert_eq!((state, it.credits(id).await), (ConversionState::Attributed, vec![(it.sites[1].site_id, "1".to_owned(), 980)]));
+    let matched_by: MatchedBy = sqlx::query_scalar("select matched_by from attributions").fetch_one(&it.engine.db).await.unwrap();
+    assert_eq!(matched_by, MatchedBy::ClickRow);
+
+    let old = it.click(0, it.now() - TimeDelta::hours(25), None).await;
+    assert_eq!(it.sale("ord_2", "49.00", by_id(old)).await.1, ConversionState::Expired);
+    let young = it.click(0, it.now() - TimeDelta::seconds(9), None).await;
+    assert_eq!(it.sale("ord_3", "49.00", by_id(young)).await.1, ConversionState::Refused);
+    let mut others = testing::click(&it.sites[0].link, it.now() - TimeDelta::hours(1), None);
+    others.partner_id = "railway".parse().unwrap();
+    click::insert_history(&it.engine, std::slice::from_ref(&others)).await.unwrap();
+    let (id, state) = it.sale("ord_4", "49.00", by_id(others.click_id)).await;
+    assert_eq!(
+        (state, it.state(id).await.1.unwrap().as_str()),
+        (ConversionState::Refused, "click id belongs to another partner than `supabase`")
+    );
+    assert_eq!(it.receivable().await, 980);
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn the_plain_id_of_a_click_waits_for_its_row(db: PgPool) {
+    let it = fixture(db).await;
+    let late = testing::click(&it.sites[0].link, it.now() - TimeDelta::hours(1), None);
+    let (id, state) = it.sale("ord_1", "49.00", by_token(late.click_id.to_string())).await;
+    assert_eq!(state, ConversionState::Unattributed);
+    click::insert_history(&it.engine, std::slice::from_ref(&late)).await.unwrap();
+    reconsider_clicks(&it.engine, &[late]).await.unwrap();
+    while recheck_one(&it.engine).await.unwrap() {}
+    assert_eq!((it.state(id).await.0, it.receivable().await), (ConversionState::Attributed, 980));
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_conversion_sooner_than_the_minimum_is_refused_and_one_at_it_is_not(db: PgPool) {
     let it = fixture(db).await;
     it.set_policy(Model::LastTouch, 24, 10).await;

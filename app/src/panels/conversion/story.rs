@@ -217,6 +217,7 @@ fn model_words(model: Model) -> String {
 fn matched_words(matched_by: MatchedBy) -> &'static str {
     match matched_by {
         MatchedBy::ClickToken => "the signed click id that came with it",
+        MatchedBy::ClickRow => "the id of its click's row that came with it",
         MatchedBy::Session => "the browser session, or a session known to be the customer's",
         MatchedBy::RecentClick => "the most recent click on its referral code",
         MatchedBy::Manual => "an operator",
