@@ -81,7 +81,7 @@ pub fn event_type(body: &[u8]) -> Result<String, InvalidEvent> {
     }
     let head: Head = serde_json::from_slice(body).or_else(|error| invalid("body", format!("is not a JSON object: {error}")))?;
     match head.r#type {
-        Some(Value::String(text)) if (1..=100).contains(&text.len()) => Ok(text),
+        Some(Value::String(text)) if (1..=100).contains(&text.len()) && !text.chars().any(char::is_control) => Ok(text),
         _ => invalid("type", "must be a text such as `conversion.created`"),
     }
 }
@@ -95,19 +95,17 @@ pub fn parse_event(partner_id: &PartnerId, message_id: &str, body: &[u8]) -> Res
     let body: Value = serde_json::from_slice(body).or_else(|error| invalid("body", error))?;
     let Some(data) = body.get("data").and_then(Value::as_object) else { return invalid("data", "must be an object") };
     let fields = Fields(data);
-    if fields.flag("is_test")? {
-        return Ok(Event::Nothing("test event".to_owned()));
-    }
-    match kind.as_str() {
-        "conversion.created" => Ok(Event::ConversionCreated(NewConversion {
+    let is_test = fields.flag("is_test")?;
+    let event = match kind.as_str() {
+        "conversion.created" => Event::ConversionCreated(NewConversion {
             partner_id: partner_id.clone(),
             external_event_id: fields.id("conversion_id")?,
             conversion_type: fields.conversion_type()?,
             occurred_at: fields.required_time("occurred_at")?,
             value: fields.money()?.map_or_else(|| invalid("data.amount", "is missing: a decimal text such as \"49.00\""), Ok)?,
             claim: fields.claim()?,
-        })),
-        "conversion.reversed" => Ok(Event::ConversionReversed(NewReversal {
+        }),
+        "conversion.reversed" => Event::ConversionReversed(NewReversal {
             partner_id: partner_id.clone(),
             external_event_id: fields.optional_text("reversal_id", 200)?.unwrap_or_else(|| message_id.to_owned()),
             conversion_external_event_id: fields.id("conversion_id")?,
@@ -119,8 +117,8 @@ pub fn parse_event(partner_id: &PartnerId, message_id: &str, body: &[u8]) -> Res
             },
             reason: fields.optional_text("reason", 500)?,
             occurred_at: fields.required_time("occurred_at")?,
-        })),
-        "success.achieved" => Ok(Event::SuccessAchieved(NewSuccess {
+        }),
+        "success.achieved" => Event::SuccessAchieved(NewSuccess {
             partner_id: partner_id.clone(),
             external_event_id: fields.id("success_id")?,
             metric_id: fields.id("metric")?,
@@ -133,9 +131,10 @@ pub fn parse_event(partner_id: &PartnerId, message_id: &str, body: &[u8]) -> Res
             },
             expires_at: fields.optional_time("expires_at")?,
             claim: fields.claim()?,
-        })),
-        other => Ok(Event::Nothing(format!("event type `{other}` is not used"))),
-    }
+        }),
+        other => Event::Nothing(format!("event type `{other}` is not used")),
+    };
+    Ok(if is_test { Event::Nothing("test event".to_owned()) } else { event })
 }
 
 /// The `data` object, read field by field.
@@ -304,13 +303,22 @@ mod tests {
 
     #[test]
     fn test_events_and_unknown_types_do_nothing() {
-        assert!(matches!(parse("conversion.created", json!({"is_test": true})), Ok(Event::Nothing(_))));
+        let mut sale = json!({"conversion_id": "inv_1", "occurred_at": "2026-11-22T12:00:00Z", "amount": "49.00", "currency": "USD"});
+        assert!(matches!(parse("conversion.created", sale.clone()), Ok(Event::ConversionCreated(_))));
+        sale["is_test"] = json!(true);
+        assert!(matches!(parse("conversion.created", sale), Ok(Event::Nothing(_))));
         assert!(matches!(parse("invoice.sent", json!({})), Ok(Event::Nothing(_))));
     }
 
     #[test]
+    fn a_test_event_tells_what_a_real_one_would() {
+        let wrong = json!({"is_test": true, "conversion_id": "inv_1", "occurred_at": "2026-11-22T12:00:00Z", "amount": 49});
+        assert_eq!(parse("conversion.created", wrong).unwrap_err().field, "data.amount");
+    }
+
+    #[test]
     fn what_is_not_an_object_with_a_type_is_refused_at_the_door() {
-        for body in ["", "[]", "{", "{\"type\": 5}", "{\"type\": \"\"}", "\u{0}"] {
+        for body in ["", "[]", "{", "{\"type\": 5}", "{\"type\": \"\"}", "{\"type\": \"a\\u0000b\"}", "\u{0}"] {
             assert!(event_type(body.as_bytes()).is_err(), "{body}");
         }
     }

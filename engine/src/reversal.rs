@@ -9,7 +9,7 @@ use crate::{
     Engine, Error, Result,
     access::require_read,
     commission,
-    conversion::{currency, lock_external_event},
+    conversion::{CLOCK_SKEW, currency, lock_external_event},
     work::Work,
 };
 
@@ -27,11 +27,14 @@ pub enum Recorded {
 /// Records a reversal and, if its conversion is there, takes its share of the commission back.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the currency is not the conversion's. A second call with the same external event changes nothing.
+/// [`Error::Invalid`] for a time in the future, or if the currency is not the conversion's. A second call with the same external event changes nothing.
 pub async fn record(work: &mut Work<'_>, new: &NewReversal, delivery: Option<WebhookDeliveryId>) -> Result<Recorded> {
+    let now = work.now();
+    if new.occurred_at > now + CLOCK_SKEW {
+        return Err(Error::invalid("occurred_at", format!("`{}` lies in the future", new.occurred_at.to_rfc3339())));
+    }
     lock_external_event(work, &new.partner_id, &new.conversion_external_event_id).await?;
     let reversal_id: ReversalId = work.engine.new_id();
-    let now = work.now();
     let inserted = sqlx::query!(
         "insert into reversals (reversal_id, partner_id, external_event_id, conversion_external_event_id, amount_minor, currency, reason, occurred_at, received_at, webhook_delivery_id)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)

@@ -383,7 +383,7 @@ async fn each_wrong_field_is_named_and_nothing_is_stored(db: PgPool) {
         ("evidence", evidence("note", json!("a\u{0}b"))),
         ("click_id", with("referral_code", json!("p4s_00000000_supabase_000000"))),
         ("click_id", with("click_id", json!("forged"))),
-        ("type", json!({ "type": "conversion.created", "data": { "is_test": true } })),
+        ("type", json!({ "type": "conversion.exchanged", "data": { "is_test": true } })),
     ] {
         assert_eq!(field(it.submit(&event).await), expected);
     }
