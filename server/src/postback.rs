@@ -129,15 +129,25 @@ fn invalid(field: &str, reason: impl Into<String>) -> ApiError {
 impl Event {
     /// A postback that does not say when its event happened means now; a lead without an amount is one of nothing in `currency`.
     fn read(parameters: &Parameters, now: DateTime<Utc>, currency: Currency) -> ApiResult<Self> {
+        refuse_control_characters(parameters)?;
         refuse_macros(parameters)?;
+        // A tracker may send all names that it knows, most of them empty.
         let first =
-            |names: &[&str]| names.iter().find_map(|name| parameters.get(*name)).map(String::as_str).filter(|value| !value.is_empty());
+            |names: &[&str]| names.iter().filter_map(|name| parameters.get(*name)).map(String::as_str).find(|value| !value.is_empty());
         let occurred_at = read_time(first(names::TIME), now)?;
         if takes_back(first(names::TYPE), first(names::STATUS))? {
             reversal(&first, &occurred_at)
         } else {
             conversion(&first, &occurred_at, currency)
         }
+    }
+}
+
+fn refuse_control_characters(parameters: &Parameters) -> ApiResult<()> {
+    let mut given = names::ALL.iter().flat_map(|names| names.iter()).filter_map(|name| parameters.get(*name).map(|value| (*name, value)));
+    match given.find(|(_, value)| value.chars().any(char::is_control)) {
+        Some((name, _)) => Err(invalid(name, "must be a text without control characters")),
+        None => Ok(()),
     }
 }
 
@@ -202,11 +212,7 @@ fn conversion<'p>(first: &impl Fn(&[&str]) -> Option<&'p str>, occurred_at: &str
         return Err(invalid("click_id", "is missing, and so are `referral_code` and `user_id`"));
     }
     let conversion_type = if first(names::STATUS) == Some("lead") { "lead" } else { first(names::TYPE).unwrap_or("sale") };
-    let transaction = match (first(names::TRANSACTION), click_id) {
-        (Some(transaction), _) => transaction.to_owned(),
-        (None, Some(click_id)) => format!("{click_id}:{conversion_type}"),
-        (None, None) => return Err(invalid("txid", "is missing; only beside a `click_id` it may be")),
-    };
+    let transaction = transaction(first, conversion_type)?;
     let (amount, code_of_currency) = match (first(names::AMOUNT), first(names::CURRENCY)) {
         (Some(amount), Some(code)) => (amount, code),
         (Some(_), None) => return Err(invalid("currency", "is missing beside `amount`")),
@@ -220,12 +226,23 @@ fn conversion<'p>(first: &impl Fn(&[&str]) -> Option<&'p str>, occurred_at: &str
     Ok(event("conversion.created", &transaction, data, &claim))
 }
 
+/// What a conversion is known by: the tracker's id, or the click and the type. A lead has a name of its own, so that the sale that it
+/// turns into under the same id is not taken for the lead once more.
+fn transaction<'p>(first: &impl Fn(&[&str]) -> Option<&'p str>, conversion_type: &str) -> ApiResult<String> {
+    match (first(names::TRANSACTION), first(names::CLICK)) {
+        (Some(transaction), _) if conversion_type == "lead" => Ok(format!("{transaction}:lead")),
+        (Some(transaction), _) => Ok(transaction.to_owned()),
+        (None, Some(click_id)) => Ok(format!("{click_id}:{conversion_type}")),
+        (None, None) => Err(invalid("txid", "is missing; only beside a `click_id` it may be")),
+    }
+}
+
 /// An amount counts only beside an id of the refund's own: without, two partial refunds could not be told from one that is sent twice.
 fn reversal<'p>(first: &impl Fn(&[&str]) -> Option<&'p str>, occurred_at: &str) -> ApiResult<Event> {
-    let transaction =
-        first(names::TRANSACTION).ok_or_else(|| invalid("txid", "is missing: the id of the conversion that is taken back"))?;
+    let taken_back = first(names::TYPE).filter(|kind| matches!(*kind, "lead" | "sale" | "renewal" | "upgrade" | "custom"));
+    let by_status_alone = first(names::TYPE).is_none() || taken_back.is_some();
+    let transaction = transaction(first, taken_back.unwrap_or("sale"))?;
     let (refund, amount) = (first(names::REFUND), first(names::AMOUNT));
-    let by_status_alone = matches!(first(names::TYPE), None | Some("lead" | "sale" | "renewal" | "upgrade" | "custom"));
     if refund.is_none() && amount.is_some() && !by_status_alone {
         return Err(invalid("refund_id", "is missing beside `amount`: an id of this refund; leave both out to take back all"));
     }
@@ -303,12 +320,48 @@ mod tests {
     }
 
     #[test]
+    fn without_an_id_of_its_own_the_same_click_and_type_take_it_back() {
+        let name = |more: &[(&str, &str)]| {
+            data(&[&[("click_id", "abc"), ("amount", "5"), ("currency", "USD")], more].concat())["conversion_id"].clone()
+        };
+        assert_eq!([name(&[]), name(&[("status", "rejected")]), name(&[("type", "refund"), ("refund_id", "r1")])], ["abc:sale"; 3]);
+        assert_eq!([name(&[("type", "upgrade")]), name(&[("type", "upgrade"), ("status", "void")])], ["abc:upgrade"; 2]);
+    }
+
+    #[test]
+    fn a_lead_is_another_conversion_than_the_sale_under_its_id() {
+        let name = |more: &[(&str, &str)]| {
+            data(&[&[("click_id", "abc"), ("txid", "t1"), ("amount", "5"), ("currency", "USD")], more].concat())["conversion_id"].clone()
+        };
+        assert_eq!(
+            [name(&[("status", "lead")]), name(&[("type", "lead")]), name(&[("type", "lead"), ("status", "rejected")])],
+            ["t1:lead"; 3]
+        );
+        assert_eq!([name(&[("status", "sale")]), name(&[("status", "rejected")])], ["t1"; 2]);
+    }
+
+    #[test]
+    fn a_name_without_a_value_hides_none_that_has_one() {
+        let sale = data(&[
+            ("click_id", ""),
+            ("subid", "abc"),
+            ("txid", ""),
+            ("order_id", "o1"),
+            ("amount", ""),
+            ("payout", "5"),
+            ("currency", "USD"),
+        ]);
+        assert_eq!((&sale["click_id"], &sale["conversion_id"], &sale["amount"]), (&json!("abc"), &json!("o1"), &json!("5")));
+    }
+
+    #[test]
     fn unknown_words_and_macros_that_were_not_replaced_are_named() {
         assert_eq!(refused(&[("click_id", "abc"), ("status", "maybe")]), "status");
         assert_eq!(refused(&[("click_id", "abc"), ("type", "gift")]), "type");
         for unreplaced in ["{amount}", "{{payout}}", "${amount}", "[amount]", "%amount%", "#amount#"] {
             assert_eq!(refused(&[("click_id", "abc"), ("payout", unreplaced), ("currency", "USD")]), "payout", "{unreplaced}");
         }
+        assert_eq!(refused(&[("click_id", "abc"), ("txid", "t\u{0}"), ("amount", "1"), ("currency", "USD")]), "txid");
         assert_eq!(refused(&[("click_id", "{click_id}"), ("amount", "1"), ("currency", "USD")]), "click_id");
     }
 }
