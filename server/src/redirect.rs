@@ -1,12 +1,15 @@
 //! `/r/{code}`: record the click, send the visitor on. And the same for server-side callers, `POST /api/v1/clicks`.
 
-use std::net::SocketAddr;
+use std::{borrow::Cow, net::SocketAddr};
 
 use axum::{
     Extension, Json,
     body::{Body, Bytes},
-    extract::{ConnectInfo, Path, Query, Request, State, rejection::BytesRejection},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    extract::{
+        ConnectInfo, Path, Request, State,
+        rejection::{BytesRejection, PathRejection},
+    },
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::{Html, IntoResponse, Response},
 };
 use domain::{Problem, RecommendationId, SessionId, auth::Principal, partner::IntegrationKind};
@@ -17,6 +20,7 @@ use engine::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::form_urlencoded;
 
 use crate::{
     api::conversions::read_object,
@@ -32,12 +36,6 @@ const SESSION_COOKIE: &str = "p4s_session";
 /// 90 days: longer than any attribution window that partners commonly use.
 const SESSION_SECONDS: u32 = 90 * 24 * 60 * 60;
 
-#[derive(Deserialize)]
-pub struct FollowQuery {
-    rid: Option<String>,
-    via: Option<String>,
-}
-
 /// What links are followed with.
 #[derive(Clone)]
 pub struct Links {
@@ -46,12 +44,14 @@ pub struct Links {
 }
 
 /// Answers 302 once the click is durable. HEAD and prefetches are redirected without being counted.
-pub async fn follow(State(Links { engine, trusted_proxies }): State<Links>, Path(code): Path<String>, request: Request) -> Response {
+pub async fn follow(
+    State(Links { engine, trusted_proxies }): State<Links>,
+    code: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let Ok(Path(code)) = code else { return nowhere(StatusCode::NOT_FOUND) };
     let (request, _) = request.into_parts();
-    let query = match Query::<FollowQuery>::try_from_uri(&request.uri) {
-        Ok(Query(query)) => query,
-        Err(refused) => return refused.into_response(),
-    };
+    let (rid, via) = (parameter(&request.uri, "rid"), parameter(&request.uri, "via"));
     let headers = &request.headers;
     let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
     let visit = Visit {
@@ -63,8 +63,8 @@ pub async fn follow(State(Links { engine, trusted_proxies }): State<Links>, Path
         prefetch: request.method == Method::HEAD || is_prefetch(headers),
         server_side: false,
         country: text(headers, "cf-ipcountry").or_else(|| text(headers, "x-country")),
-        recommendation_id: query.rid.and_then(|id| id.parse::<RecommendationId>().ok()),
-        via: query.via.and_then(|via| IntegrationKind::ALL.into_iter().find(|kind| kind.as_str() == via)),
+        recommendation_id: rid.and_then(|id| id.parse::<RecommendationId>().ok()),
+        via: via.and_then(|via| IntegrationKind::ALL.into_iter().find(|kind| kind.as_str() == via)),
     };
     match click::follow(&engine, &code, visit).await {
         Ok(redirect) => found(redirect).unwrap_or_else(|| nowhere(StatusCode::NOT_FOUND)),
@@ -74,6 +74,11 @@ pub async fn follow(State(Links { engine, trusted_proxies }): State<Links>, Path
             nowhere(StatusCode::SERVICE_UNAVAILABLE)
         }
     }
+}
+
+/// The first value of a query parameter. Nothing in a query keeps a visitor from being sent on.
+fn parameter<'u>(uri: &'u Uri, name: &str) -> Option<Cow<'u, str>> {
+    form_urlencoded::parse(uri.query()?.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
 /// What every answer says: neither keep it, nor guess its type, nor tell the target the whole address.
@@ -132,6 +137,9 @@ pub struct NewClick {
     session_id: Option<SessionId>,
     ip: Option<std::net::IpAddr>,
     recommendation_id: Option<RecommendationId>,
+    /// The visitor sent `Sec-GPC: 1` or `DNT: 1`.
+    #[serde(default)]
+    gpc: bool,
 }
 
 #[derive(Serialize)]
@@ -158,6 +166,7 @@ pub async fn record(
         user_agent: new.user_agent.as_deref(),
         ip: new.ip,
         session_id: new.session_id,
+        private: new.gpc,
         server_side: new.user_agent.is_none(),
         recommendation_id: new.recommendation_id,
         ..Visit::default()
@@ -170,7 +179,7 @@ pub async fn record(
         click_id: redirect.click_token,
         partner_id: redirect.partner_id,
         attribution_window_hours: redirect.window_hours,
-        session_id: redirect.new_session.or(new.session_id),
+        session_id: redirect.new_session.or(new.session_id).filter(|_| !new.gpc),
         location: redirect.location,
     };
     Ok((StatusCode::CREATED, Json(recorded)))
