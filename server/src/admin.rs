@@ -22,7 +22,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 #[derive(Subcommand)]
 pub enum SitesCommand {
-    /// Analyse a project folder and register its site; prints the site, its referral codes and the embed line as JSON
+    /// Analyse a project folder and register its site; prints the site with its analysis and referral codes as JSON
     Add {
         #[arg(long)]
         path: PathBuf,
