@@ -2,13 +2,12 @@
 (() => {
   const script = document.currentScript ?? document.querySelector('script[src*="/widget.js"]');
   const origin = new URL(script.src).origin;
-  const ATTRIBUTES = ['site', 'theme', 'layout', 'limit', 'experiments'];
-  /** An offer counts as seen when half of it was in view for this long (a viewable impression). */
+  /** An offer counts as seen when half of it was in view for this long. */
   const SEEN_MS = 1000;
 
   // Who sees which variant follows from a random id for each site, which outlives the page only while a test needs it.
   const KEY = 'p4s_visitor';
-  /** A page's storage may be closed or full, and throws then. */
+  /** Nothing if the storage is closed or full. */
   const storage = (use) => {
     try {
       return use(localStorage);
@@ -28,7 +27,7 @@
       return (visitors[key] ??= crypto.getRandomValues(new Uint32Array(4)).join('-'));
     });
 
-  // Heights are fixed and text is clamped, so that the skeleton is as high as what replaces it.
+  // Heights are fixed and text is clamped: the skeleton is as high as what replaces it.
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`
 :host { display: block; container-type: inline-size; color: light-dark(#16181d, #f1f2f4); text-align: start; line-height: 1.45 }
@@ -37,23 +36,22 @@
 :host([theme=auto]) { color-scheme: light dark }
 section { --accent: var(--p4s-accent, light-dark(#4f46e5, #a5a6fb)); --soft: light-dark(#59606c, #a3a9b4); --line: light-dark(#e3e5ea, #2c3038) }
 * { box-sizing: border-box; margin: 0; padding: 0 }
-.label { height: 2.5em; font-size: .8em; color: var(--soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+.label { height: 2.5em; font-size: .8em; color: var(--soft) }
 .label b { color: light-dark(#16181d, #f1f2f4); font-weight: 600 }
 ul { list-style: none; display: grid; grid-auto-flow: column; grid-auto-columns: minmax(min(15.5em, 88cqi), 25em); gap: .9em; overflow-x: auto; scroll-snap-type: x proximity; padding: .25em .25em .65em; margin: -.25em }
-.offer { position: relative; height: 16.6em; padding: 1.1em; display: grid; grid-template: 2.4em 3.1em 1fr 2.6em / 2.4em minmax(0, 1fr); gap: .6em .75em; scroll-snap-align: start; background: light-dark(#fff, #181b20); border: 1px solid var(--line); border-radius: 14px; box-shadow: 0 1px 2px rgb(16 24 40 / .05); transition: border-color .15s, box-shadow .15s }
-.offer:hover { border-color: light-dark(#c3c7d0, #4a505c); box-shadow: 0 6px 20px light-dark(rgb(16 24 40 / .09), rgb(0 0 0 / .45)) }
+.offer { position: relative; height: 16.6em; padding: 1.1em; display: grid; grid-template: 2.4em 3.1em 1fr 2.6em / 2.4em minmax(0, 1fr); gap: .6em .75em; scroll-snap-align: start; background: light-dark(#fff, #181b20); border: 1px solid var(--line); border-radius: 14px; box-shadow: 0 1px 2px #1018280d }
+.offer:hover { border-color: light-dark(#c3c7d0, #4a505c); box-shadow: 0 6px 20px light-dark(#10182817, #00000073) }
 .offer:focus-within:has(:focus-visible) { outline: 3px solid var(--accent); outline-offset: 1px }
 .mark { display: grid; place-items: center; width: 2.4em; height: 2.4em; border-radius: 10px; font-weight: 700; color: light-dark(oklch(.45 .14 var(--hue)), oklch(.84 .1 var(--hue))); background: light-dark(oklch(.95 .035 var(--hue)), oklch(.31 .06 var(--hue))) }
-h3 { align-self: center; font-size: 1em; font-weight: 650; letter-spacing: -.01em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+h3 { align-self: center; font-size: 1em; font-weight: 650; letter-spacing: -.01em }
 .lead, .why, a { grid-column: 1 / -1 }
 .lead, .why span { overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2 }
 .why { font-size: .82em; color: var(--soft); border-inline-start: 2px solid var(--line); padding-inline-start: .75em; overflow: hidden; min-width: 0 }
-code { display: block; margin-top: .25em; font: .92em ui-monospace, Menlo, Consolas, monospace; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
-a { align-self: end; display: flex; justify-content: center; gap: .5em; padding: .52em .9em; border-radius: 9px; font-size: .92em; font-weight: 600; text-decoration: none; color: var(--accent); background: color-mix(in oklab, var(--accent) 9%, transparent); white-space: nowrap; overflow: hidden; outline: none; transition: background .15s, color .15s }
+code { display: block; margin-top: .25em; font: .92em ui-monospace, Menlo, Consolas, monospace }
+a { align-self: end; display: flex; justify-content: center; gap: .5em; padding: .52em .9em; border-radius: 9px; font-size: .92em; font-weight: 600; text-decoration: none; color: var(--accent); background: color-mix(in oklab, var(--accent) 9%, transparent); overflow: hidden; outline: none }
 a::before { content: ""; position: absolute; inset: 0; border-radius: 14px }
 .offer:hover a, a:focus-visible { color: light-dark(#fff, #12132b); background: var(--accent) }
-a span { overflow: hidden; text-overflow: ellipsis }
-a i { font-style: normal }
+.label, h3, code, a span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 .blank > * { border-radius: 8px; background: light-dark(#eef0f3, #23272e); border: 0 }
 .blank h3 { width: 55%; height: 1em }
 .compact ul { grid-auto-flow: row; grid-auto-columns: auto; align-content: start; gap: .4em }
@@ -64,12 +62,13 @@ a i { font-style: normal }
 .compact a { grid-area: 1 / 3 / 3; align-self: center }
 @container (width < 30em) { .compact a span { display: none } }
 @media (prefers-reduced-motion: no-preference) {
+  .offer { transition: border-color .15s, box-shadow .15s }
+  a { transition: background .15s, color .15s }
   .offer:not(.blank) { animation: come .35s ease-out backwards }
   .blank > * { animation: wait 1.4s ease-in-out infinite alternate }
   @keyframes come { from { opacity: 0 } }
   @keyframes wait { to { opacity: .5 } }
 }
-@media (prefers-reduced-motion: reduce) { * { transition: none !important } }
 @media (forced-colors: active) { a { border: 1px solid } }`);
 
   /** Text goes in as text, never as HTML. */
@@ -94,10 +93,10 @@ a i { font-style: normal }
       if (reason.evidence?.[0]) why.append(make('code', '', reason.evidence[0]));
       why.title = [reason.text, ...(reason.evidence ?? [])].join('\n');
     }
-    const arrow = make('i', '', '\u2192');
+    const arrow = make('div', '', '\u2192');
     arrow.ariaHidden = 'true';
     const link = make('a', '', make('span', '', offer.ctaText), arrow);
-    // Clicks are counted on the script's own origin; nothing else may become a link.
+    // Clicks are counted on our origin; nothing else may become a link.
     const url = new URL(offer.url, origin);
     if (url.origin !== origin) throw new Error('a link to another origin');
     link.href = url.href;
@@ -127,7 +126,7 @@ a i { font-style: normal }
       if (this.isConnected) this.#show();
     }
 
-    /** A router may take the element away and bring it back: what is loaded stays, what is under way ends. */
+    /** A router may bring the element back: what is loaded stays, what is under way ends. */
     disconnectedCallback() {
       this.#stop();
       if (!this.#recommendationId) this.#asked = '';
@@ -202,7 +201,7 @@ a i { font-style: normal }
     #watch() {
       this.#observer?.disconnect();
       if (!this.#recommendationId) return;
-      /** Items in view, with the time since when. */
+      /** Items in view, and since when. */
       const seen = new Map();
       const report = (candidates) => {
         const now = candidates.filter((item) => !item.reported && performance.now() - seen.get(item) >= SEEN_MS - 50);
@@ -227,13 +226,13 @@ a i { font-style: normal }
 
   if (!customElements.get('p4s-offers')) customElements.define('p4s-offers', Offers);
 
-  // With `data-site` the element stands where the script stands; without, the page places elements itself.
+  // Without `data-site` the page places elements itself.
   const { site } = script.dataset;
   const place = () => {
     // A router that restores a page runs the line again beside what it made.
     const next = script.nextElementSibling;
     const element = next?.matches(`p4s-offers[site=${CSS.escape(site)}]`) ? next : document.createElement('p4s-offers');
-    for (const name of ATTRIBUTES) if (script.dataset[name]) element.setAttribute(name, script.dataset[name]);
+    for (const name of ['site', 'theme', 'layout', 'limit', 'experiments']) if (script.dataset[name]) element.setAttribute(name, script.dataset[name]);
     element.isConnected || (script.closest('head') ? document.body.append(element) : script.after(element));
   };
   if (site) document.body ? place() : addEventListener('DOMContentLoaded', place);

@@ -167,6 +167,17 @@ mod tests {
         assert_eq!(parse("p4s_0123abcd_supabase_012345_xyz"), Err(InvalidReferralCode::Meta("xyz".into())));
     }
 
+    /// The parts by Python: `hashlib.sha256(value.encode() + b"pepper").hexdigest()`, cut to 8 and 6 digits.
+    #[test]
+    fn a_code_has_the_first_digits_of_sha_256_of_the_value_and_then_the_salt() {
+        let site_id: SiteId = "0192b7a0-1234-7abc-8def-0123456789ab".parse().unwrap();
+        assert_eq!([user_hash("developer-42", b"pepper"), user_hash("Zoë", b"pepper")], ["b360a8cf", "4c929653"]);
+        assert_eq!(site_hash(site_id, b"pepper"), "87506a");
+        let metadata = serde_json::json!({ "b": 2, "a": 1 });
+        let code = ReferralCode::generate("developer-42", &"supabase".parse().unwrap(), site_id, Some(&metadata), b"pepper");
+        assert_eq!(code.to_string(), "p4s_b360a8cf_supabase_87506a_d0df25");
+    }
+
     #[test]
     fn metadata_with_another_key_order_gives_the_same_code() {
         let code = |text: &str| {

@@ -76,6 +76,16 @@ test('a password is changed, which signs other browsers out, and a wrong one is 
   pageErrors.length = 0;
 });
 
+test('the session is in a cookie that no script reads and no form of another site brings along', async ({ page, context }) => {
+  const [answer] = await Promise.all([page.waitForResponse((it) => it.request().method() === 'POST' && it.url().includes('sign_in')), signIn(page)]);
+  // As it was sent: a browser's list of cookies says Lax also of one that says nothing.
+  const sent = (await answer.headerValues('set-cookie')).filter((cookie) => cookie.startsWith('orchestrator_session='));
+  expect(sent.map((cookie) => cookie.split('; '))).toEqual([expect.arrayContaining(['HttpOnly', 'SameSite=Lax', 'Path=/'])]);
+  const kept = (await context.cookies()).find((cookie) => cookie.name === 'orchestrator_session');
+  expect(kept).toMatchObject({ httpOnly: true, sameSite: 'Lax', path: '/' });
+  expect(await page.evaluate(() => document.cookie)).not.toContain('orchestrator_session');
+});
+
 test('after signing out, Back shows no page of before', async ({ page }) => {
   await signIn(page);
   await open(page, '/partners');

@@ -41,6 +41,21 @@ test('a sale that comes in late counts at the day when it happened', async ({ pa
   await expect(conversions).toHaveText(String(before + 1));
 });
 
+test('the period stands in the address, is marked, names the figure, and comes back by Back', async ({ page }) => {
+  const expectPeriod = async (name: string, words: string) => {
+    await expect(page).toHaveURL(`/?range=${name}`);
+    await expect(page.getByRole('group', { name: 'Period, in UTC' }).locator('[aria-current]')).toHaveText(name);
+    await expect(page.getByRole('region', { name: 'Key figures' }).getByRole('heading', { name: `Commission, ${words}` })).toBeVisible();
+  };
+  await signIn(page);
+  await open(page, '/?range=7d');
+  await expectPeriod('7d', 'last 7 days');
+  await page.getByRole('link', { name: '24h, last 24 hours' }).click();
+  await expectPeriod('24h', 'last 24 hours');
+  await page.goBack();
+  await expectPeriod('7d', 'last 7 days');
+});
+
 test.describe('on a phone', () => {
   test.use({ viewport: { width: 390, height: 844 } });
 

@@ -89,18 +89,23 @@ pub async fn forget_old_keys(engine: &Engine) -> Result<u64> {
     let days = u64::try_from(longest.unwrap_or(24)).unwrap_or(24) / 24 + 2;
     let first_kept = engine.now().date_naive().checked_sub_days(Days::new(days)).unwrap_or_default();
     let deleted = sqlx::query!("delete from ip_hash_keys where day < $1", first_kept).execute(&engine.db).await?;
+    for (day, _) in engine.ip_keys.known.iter().filter(|(day, _)| **day < first_kept) {
+        engine.ip_keys.known.invalidate(&*day);
+    }
     Ok(deleted.rows_affected())
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use std::time::Instant;
+    use std::{path::Path, time::Instant};
 
+    use chrono::TimeDelta;
+    use domain::dashboard::midnight;
     use sqlx::PgPool;
 
     use super::*;
-    use crate::testing;
+    use crate::{partner, testing};
 
     #[sqlx::test(migrator = "crate::MIGRATOR")]
     async fn an_address_is_the_same_whatever_socket_it_came_by(db: PgPool) {
@@ -118,8 +123,41 @@ mod tests {
         let engine = testing::engine(db.clone());
         prepare(&engine).await.unwrap();
         db.close().await;
-        let tomorrow = engine.now() + chrono::TimeDelta::days(1);
+        let tomorrow = engine.now() + TimeDelta::days(1);
         assert!(hash(&engine, [192, 0, 2, 1].into(), tomorrow).await.is_some());
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn an_address_is_the_same_all_day_in_every_process_and_another_on_the_next(db: PgPool) {
+        let (engine, other) = (testing::engine(db.clone()), testing::engine(db));
+        let begins_at = midnight(engine.now().date_naive());
+        let ends_at = begins_at + TimeDelta::days(1);
+        for engine in [&engine, &other] {
+            prepare(engine).await.unwrap();
+        }
+        let hash = async |engine: &Engine, at| hash(engine, [192, 0, 2, 1].into(), at).await.unwrap();
+        let (today, tomorrow) = (hash(&engine, begins_at).await, hash(&engine, ends_at).await);
+        assert_eq!(hash(&engine, ends_at - TimeDelta::microseconds(1)).await, today);
+        assert_ne!(tomorrow, today);
+        assert_eq!((hash(&other, begins_at).await, hash(&other, ends_at).await), (today, tomorrow));
+    }
+
+    #[sqlx::test(migrator = "crate::MIGRATOR")]
+    async fn keys_are_forgotten_once_no_window_reaches_back_to_them(db: PgPool) {
+        let engine = testing::engine(db);
+        partner::import_files(&engine, Path::new("../partners")).await.unwrap();
+        let longest: i32 =
+            sqlx::query_scalar("select max(attribution_window_hours) from partner_terms").fetch_one(&engine.db).await.unwrap();
+        let now = engine.now();
+        let oldest_that_counts = (now - TimeDelta::hours(longest.into())).date_naive();
+        let days = [now.date_naive(), oldest_that_counts, oldest_that_counts - Days::new(3), oldest_that_counts - Days::new(300)];
+        for day in days {
+            key_of(&engine, day).await.unwrap();
+        }
+        assert_eq!(forget_old_keys(&engine).await.unwrap(), 2);
+        let kept: Vec<NaiveDate> =
+            sqlx::query_scalar("select day from ip_hash_keys order by day desc").fetch_all(&engine.db).await.unwrap();
+        assert_eq!(kept, days[..2]);
     }
 
     #[tokio::test]

@@ -5,16 +5,20 @@ use leptos::prelude::*;
 use super::{Icon, Symbol, Tone};
 use crate::AppError;
 
-/// A problem in place of what could not be shown or done. The detail of a refusal says all that a reader needs.
+/// Titles that say no more than the detail below them.
+const REPEATED: [&str; 3] = ["invalid input", "not found", "conflict"];
+
+/// A problem in place of what could not be shown or done.
 #[component]
 pub fn ErrorNote(error: AppError) -> impl IntoView {
     let sign_in = error.is_unauthenticated();
     let temporary = error.0.status == 503;
+    let is_repeated = error.0.detail.is_some() && REPEATED.contains(&error.0.title.as_str());
     view! {
         <div class="notice" data-tone="bad" role="alert">
             <Icon symbol=Symbol::Warning/>
             <div class="notice__text">
-                {(error.0.detail.is_none() || error.0.status >= 500).then(|| view! { <strong>{sentence(&error.0.title)}</strong> })}
+                {(!is_repeated).then(|| view! { <strong>{sentence(&error.0.title)}</strong> })}
                 {error.0.detail.as_deref().map(|detail| view! { <p>{sentence(detail)}</p> })}
                 {sign_in.then(|| view! { <p><a href="/sign-in" rel="external">"Sign in again"</a></p> })}
                 {temporary.then(|| view! { <p>"Reload the page in a moment."</p> })}

@@ -169,6 +169,27 @@ async fn counted(db: &PgPool, engine: &Engine, began_at: DateTime<Utc>, batches:
 }
 
 #[sqlx::test(migrator = "crate::MIGRATOR")]
+async fn a_sessions_latest_click_is_cached_for_as_long_as_its_window(db: PgPool) {
+    let engine = testing::engine(db);
+    let (store, link, mut redis) = (store_of(&engine), link(&engine), engine.redis.clone());
+    let session_id: SessionId = engine.new_id();
+    let cached = async |session_id| {
+        let cached = cached_click(&engine, &link.partner_id, &link.referral_code, session_id).await;
+        cached.map(|cached| (cached.click_id, cached.clicked_at))
+    };
+    for hours in [0, 2] {
+        let mut click = testing::click(&link, engine.now() + TimeDelta::hours(hours), Some(session_id));
+        click.window_hours = 72;
+        let written = (click.click_id, click.clicked_at);
+        assert_eq!(store.write(vec![click]).await, Durability::Postgres);
+        assert_eq!(cached(session_id).await, Some(written));
+    }
+    assert_eq!(cached(engine.new_id()).await, None, "another session has its own");
+    let seconds: i64 = redis.ttl(format!("attribution:supabase:{}:{session_id}", link.referral_code)).await.unwrap();
+    assert!((72 * 3600 - 59..=72 * 3600).contains(&seconds), "{seconds}");
+}
+
+#[sqlx::test(migrator = "crate::MIGRATOR")]
 async fn a_repeat_is_one_within_an_hour_of_the_last_click_that_counted(db: PgPool) {
     let engine = testing::engine(db.clone());
     let began_at = engine.now();
