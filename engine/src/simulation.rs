@@ -17,8 +17,8 @@ use uuid::Uuid;
 use crate::{Engine, Error, Result, new_id};
 
 pub use outcome::{
-    Balance, ClickCounts, Credit, DeliveryCounts, Outcome, Rederived, balances, click_counts, delivery_counts, is_settled,
-    ledger_latencies_ms, outcomes, rates, rederive, state_count,
+    Balance, ClickCounts, Credit, DeliveryCounts, ImpressionCounts, Outcome, Rederived, balances, click_counts, delivery_counts,
+    impression_counts, is_settled, ledger_latencies_ms, outcomes, rates, rederive, state_count,
 };
 
 /// Rows of one statement.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::NaiveDate;
-use domain::{ClickId, ConversionId, PartnerId, commission::Receipt, conversion::ConversionState};
+use domain::{ClickId, ConversionId, PartnerId, RecommendationId, commission::Receipt, conversion::ConversionState};
 use rust_decimal::Decimal;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -203,6 +203,46 @@ pub async fn click_counts(engine: &Engine, referral_codes: &[String]) -> Result<
     .fetch_all(&engine.db)
     .await?;
     Ok(rows.into_iter().map(|row| (row.referral_code, ClickCounts { people: row.people, bots: row.bots, counted: row.counted })).collect())
+}
+
+/// What became of impressions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImpressionCounts {
+    /// Those that are recorded.
+    pub found: i64,
+    /// All that are recorded for their recommendations.
+    pub recorded: i64,
+    /// By the partners' hourly counters.
+    pub counted: i64,
+}
+
+/// Looks for impressions, and sums what the counters of `partner_ids` hold, whenever that was.
+pub async fn impression_counts(
+    engine: &Engine,
+    impressions: &[(RecommendationId, PartnerId)],
+    partner_ids: &[PartnerId],
+) -> Result<ImpressionCounts> {
+    let (ids, names): (Vec<Uuid>, Vec<String>) = impressions.iter().map(|(id, partner_id)| (id.0, partner_id.to_string())).unzip();
+    let found = sqlx::query_scalar!(
+        r#"select count(*) as "count!"
+           from impressions
+           where (recommendation_id, partner_id) in (select * from unnest($1::uuid[], $2::text[]))"#,
+        &ids,
+        &names,
+    )
+    .fetch_one(&engine.db)
+    .await?;
+    let recorded = sqlx::query_scalar!(r#"select count(*) as "count!" from impressions where recommendation_id = any($1)"#, &ids)
+        .fetch_one(&engine.db)
+        .await?;
+    let counters: Vec<String> = partner_ids.iter().map(ToString::to_string).collect();
+    let counted = sqlx::query_scalar!(
+        r#"select coalesce(sum(impressions), 0)::bigint as "count!" from hourly_counts where partner_id = any($1)"#,
+        &counters,
+    )
+    .fetch_one(&engine.db)
+    .await?;
+    Ok(ImpressionCounts { found, recorded, counted })
 }
 
 /// The deliveries whose message ids begin with a prefix, by where they stand.

@@ -1,12 +1,13 @@
 //! The partners of a simulation: one for each attribution model, with currencies and periods of their own, and terms that
 //! change in the middle of the simulated time. Each run has its own, since terms never change what has happened; they are
-//! active only while it runs.
+//! active only while it runs, and offered only to its own sites.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     PartnerId,
+    analysis::{Analysis, Category, Need},
     attribution::Model,
     auth::Principal,
     partner::{
@@ -27,6 +28,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The commission rate before and after the change, in hundredths.
 const RATES: [i64; 2] = [20, 25];
+
+/// No rule of the analysis ever finds a need of it, so that other sites are not offered these partners.
+const CATEGORY: Category = Category::Queue;
 
 /// A partner's peculiarities.
 struct Role {
@@ -127,6 +131,12 @@ pub async fn dismiss(engine: &Engine, cast: &Cast) -> engine::Result<()> {
     Ok(())
 }
 
+/// What all sites of a run are said to be: they need its partners and nothing else.
+pub fn analysis() -> Analysis {
+    let need = Need { category: CATEGORY, strength: 1.0, reason: "the simulator says so".to_owned(), evidence: Vec::new(), engines: None };
+    Analysis { needs: vec![need], confidence: 1.0, ..Analysis::default() }
+}
+
 fn slug(run: &str, role: &Role) -> String {
     format!("{run}-{}", role.name)
 }
@@ -147,8 +157,8 @@ fn file(run: &str, role: &Role) -> Result<PartnerFile, Failure> {
         id: slug(run, role).parse()?,
         name: slug(run, role),
         display_name: format!("Simulated, {}", role.name),
-        description: "A partner of the simulator; nobody is recommended it".to_owned(),
-        category: "simulation".to_owned(),
+        description: "A partner of the simulator; only its own sites are offered it".to_owned(),
+        category: CATEGORY.id().to_owned(),
         engines: Vec::new(),
         homepage_url: "https://simulated.example".to_owned(),
         api_base_url: "https://simulated.example".to_owned(),

@@ -1,11 +1,12 @@
 //! `orchestrator simulate`: journeys with known truth over real HTTP, and a report that compares; and history for a demo.
 //!
 //! [`cast`] provides partners with all attribution models, [`rates`] exchange rates; [`plan`] makes the journeys and their truth
-//! from a seed, [`play`] sends them, [`truth`] computes what they must earn, and [`report`] compares. The server must have been
-//! started with `--allow-simulated-time` and use the same database: partners and links are made, and the outcome is read, behind
-//! its back.
+//! from a seed, [`play`] sends them, [`page`] is the widget in them, [`truth`] computes what they must earn, and [`report`] compares.
+//! The server must have been started with `--allow-simulated-time` and use the same database: partners and links are made, and the
+//! outcome is read, behind its back.
 
 mod cast;
+mod page;
 mod plan;
 mod play;
 mod rates;
@@ -195,6 +196,7 @@ async fn gather(
     let names: Vec<String> = stage.addresses.values().map(|address| address.referral_code.clone()).collect();
     let counts = simulation::click_counts(engine, &names).await?;
     let clicks = stage.addresses.iter().filter_map(|(link, address)| Some((*link, *counts.get(&address.referral_code)?))).collect();
+    let seen: Vec<_> = played.iter().flat_map(|played| played.seen.iter().cloned()).collect();
     let per_euro = rates::per_euro(engine).await?;
     let evidence = Evidence {
         journeys,
@@ -204,6 +206,7 @@ async fn gather(
         balances: &simulation::balances(engine, &prefix).await?,
         deliveries: simulation::delivery_counts(engine, &prefix).await?,
         clicks: &clicks,
+        impressions: simulation::impression_counts(engine, &seen, &cast.partner_ids()).await?,
         rederived: &simulation::rederive(engine, &prefix).await?,
         held,
     };
@@ -239,6 +242,7 @@ async fn plant(engine: &Engine, world: &World, cast: &Cast, journeys: &[Journey]
         Step::Click { link, .. } => Some(link.site),
         Step::Send(_) => None,
     });
+    let analysis = serde_json::to_value(cast::analysis())?;
     let sites: Vec<Site> = visited.chain([Site::Door]).collect::<BTreeSet<_>>().into_iter().collect();
     let new_sites: Vec<_> = sites
         .iter()
@@ -246,14 +250,14 @@ async fn plant(engine: &Engine, world: &World, cast: &Cast, journeys: &[Journey]
             user_ref: format!("{}-developer-{}", world.run, developer(*site)),
             name: format!("Simulated site {site:?}"),
             url: None,
-            analysis: None,
+            analysis: Some(analysis.clone()),
             created_at: world.now,
         })
         .collect();
     let partner_ids = cast.partner_ids();
     let planted = simulation::plant(engine, &new_sites, &partner_ids).await?;
     let address = |(index, link): (usize, simulation::PlantedLink)| {
-        let address = Address { alias: link.alias, referral_code: link.referral_code };
+        let address = Address { site_id: link.site_id, alias: link.alias, referral_code: link.referral_code };
         (Link { site: sites[link.site], partner: index % partner_ids.len() }, address)
     };
     Ok(planted.into_iter().enumerate().map(address).collect())

@@ -3,24 +3,25 @@
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use chrono::{DateTime, Utc};
-use domain::{ClickId, partner::WebhookScheme, signature};
+use domain::{ClickId, PartnerId, RecommendationId, SiteId, partner::WebhookScheme, signature};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::plan::{Claim, ClickIdClaim, CodeClaim, Event, Journey, Link, Message, Site, Step, Value, Visitor};
 
-const BROWSER: &str =
+pub const BROWSER: &str =
     "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
 const BOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
 
-/// How often one sender tries to be let in while the server still holds old secrets in memory: 15 s.
-const DOOR_TRIES: u32 = 75;
+/// How often one sender tries to be let in while the server still holds old secrets and offers in memory: 25 s.
+const DOOR_TRIES: u32 = 125;
 const DOOR_PAUSE: Duration = Duration::from_millis(200);
 
 /// What stands behind a planned link.
 #[derive(Clone, Debug)]
 pub struct Address {
+    pub site_id: SiteId,
     pub alias: String,
     pub referral_code: String,
 }
@@ -28,7 +29,7 @@ pub struct Address {
 /// A partner as the simulator plays it.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    pub partner_id: domain::PartnerId,
+    pub partner_id: PartnerId,
     pub secret: String,
 }
 
@@ -48,6 +49,8 @@ pub struct Stage {
 pub struct Played {
     /// In order.
     pub clicks: Vec<Followed>,
+    /// The impressions that the server acknowledged.
+    pub seen: Vec<(RecommendationId, PartnerId)>,
     /// The cookie of each person.
     sessions: HashMap<usize, String>,
     pub requests: u32,
@@ -78,10 +81,7 @@ impl Stage {
                 break;
             }
             let done = match step {
-                Step::Click { visitor, link, at } => {
-                    played.requests += 1;
-                    self.click(&mut played, *visitor, *link, *at).await
-                }
+                Step::Click { visitor, link, at, reports } => self.visit(&mut played, *visitor, *link, *at, *reports).await,
                 Step::Send(messages) => {
                     played.requests += u32::try_from(messages.len()).unwrap_or(0);
                     let sends = messages.iter().map(|message| self.send(journey, &played, message));
@@ -102,13 +102,28 @@ impl Stage {
         }
     }
 
-    async fn click(&self, memory: &mut Played, visitor: Visitor, link: Link, at: DateTime<Utc>) -> Result<(), String> {
+    /// Follows a link, from a page of its site if that reports anything.
+    async fn visit(&self, memory: &mut Played, visitor: Visitor, link: Link, at: DateTime<Utc>, reports: u32) -> Result<(), String> {
+        let rid = if reports > 0 { Some(self.look(memory, visitor, link, at, reports).await?) } else { None };
+        memory.requests += 1;
+        self.click(memory, visitor, link, at, rid).await
+    }
+
+    async fn click(
+        &self,
+        memory: &mut Played,
+        visitor: Visitor,
+        link: Link,
+        at: DateTime<Utc>,
+        rid: Option<RecommendationId>,
+    ) -> Result<(), String> {
         let address = self.addresses.get(&link).ok_or("a link was not planted")?;
         // the long code works like the short one
         let code = if visitor == Visitor::Private { &address.referral_code } else { &address.alias };
         let method = if visitor == Visitor::Head { Method::HEAD } else { Method::GET };
         let agent = if visitor == Visitor::Bot { BOT } else { BROWSER };
-        let mut request = self.http.request(method, format!("{}/r/{code}", self.base_url));
+        let query = rid.map(|rid| format!("?rid={rid}")).unwrap_or_default();
+        let mut request = self.http.request(method, format!("{}/r/{code}{query}", self.base_url));
         request = request.header(header::USER_AGENT, agent).header("x-simulated-time", at.to_rfc3339());
         request = match visitor {
             Visitor::Private => request.header("sec-gpc", "1"),
@@ -167,7 +182,8 @@ impl Stage {
         Ok(answer.status())
     }
 
-    /// Sends test events and looks at links until the server knows each partner: it may hold the old ones for 10 s.
+    /// Sends events of no effect, looks at links and asks for offers until the server knows each partner: it may hold the old ones for 10 s, and
+    /// what it made of them for 10 s more.
     pub async fn knock(&self) -> Result<(), String> {
         for (partner, sender) in self.senders.iter().enumerate() {
             let mut answers = (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND);
@@ -185,11 +201,23 @@ impl Stage {
                 ));
             }
         }
-        Ok(())
+        self.await_offers().await
+    }
+
+    async fn await_offers(&self) -> Result<(), String> {
+        let address = self.addresses.get(&Link { site: Site::Door, partner: 0 }).ok_or("the door's link was not planted")?;
+        for _ in 0..DOOR_TRIES {
+            let page = self.open(address.site_id, Visitor::Person(0), Utc::now()).await?;
+            if self.senders.iter().all(|sender| page.offers.iter().any(|offer| offer.partner_id == sender.partner_id)) {
+                return Ok(());
+            }
+            tokio::time::sleep(DOOR_PAUSE).await;
+        }
+        Err("the server does not offer the partners of the run to its sites".to_owned())
     }
 
     async fn try_door(&self, partner: usize, attempt: u32) -> Result<(StatusCode, StatusCode), String> {
-        let body = json!({ "type": "conversion.created", "data": { "is_test": true } }).to_string();
+        let body = json!({ "type": "simulation.began", "data": {} }).to_string();
         let sent = self.post(partner, &format!("{}-door-{attempt}", self.run), body, false).await?;
         let address = self.addresses.get(&Link { site: Site::Door, partner }).ok_or("the door's link was not planted")?;
         let followed = self.http.head(format!("{}/r/{}", self.base_url, address.alias)).send().await;

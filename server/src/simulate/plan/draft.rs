@@ -117,7 +117,7 @@ impl<'w> Draft<'w> {
     }
 
     pub fn click(&mut self, visitor: Visitor, link: Link, at: DateTime<Utc>) -> Touch {
-        self.journey.steps.push(Step::Click { visitor, link, at });
+        self.journey.steps.push(Step::Click { visitor, link, at, reports: 0 });
         self.clicks += usize::from(visitor.counts());
         if let Visitor::Person(person) = visitor
             && let Some(before) = self.followed.insert((person, link), at)

@@ -96,8 +96,9 @@ impl Visitor {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Clicks of people are numbered in the order of the steps, from 0.
-    Click { visitor: Visitor, link: Link, at: DateTime<Utc> },
+    /// Clicks of people are numbered in the order of the steps, from 0. `reports` says how often the page that a click comes from reports
+    /// the offers that were seen in it; 0: the link stood somewhere else.
+    Click { visitor: Visitor, link: Link, at: DateTime<Utc>, reports: u32 },
     /// Sends the messages at the same time and waits for all answers.
     Send(Vec<Message>),
 }
@@ -226,15 +227,32 @@ pub struct Journey {
     pub dead: usize,
 }
 
+/// The chance that a click comes from a page with offers, unless an earlier one of its journey does: some 45 % of people's clicks do.
+const PAGE_CHANCE: f64 = 0.6;
+
 /// Plans one journey; the same world and number give the same journey.
 pub fn journey(world: &World, number: usize) -> Journey {
-    let mut rng = StdRng::seed_from_u64(world.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number as u64);
+    let seed = world.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number as u64;
+    let mut rng = StdRng::seed_from_u64(seed);
     loop {
-        let journey = draw(world, number, StdRng::seed_from_u64(rng.random()));
+        let mut journey = draw(world, number, StdRng::seed_from_u64(rng.random()));
         // What would depend on the speed of the run is drawn again: a few hours among many days.
         if !journey.conversions.iter().any(|conversion| world.is_on_edge(conversion.partner, conversion.at)) {
+            // A seed of its own: nothing else of the journey depends on who looked at a page.
+            open_page(&mut journey, StdRng::seed_from_u64(!seed));
             return journey;
         }
+    }
+}
+
+/// Lets one click of a person come from a page, or none. The page reports what was seen once or twice.
+fn open_page(journey: &mut Journey, mut rng: StdRng) {
+    let mut of_people = journey.steps.iter_mut().filter_map(|step| match step {
+        Step::Click { visitor, reports, .. } if visitor.counts() => Some(reports),
+        _ => None,
+    });
+    if let Some(reports) = of_people.find(|_| rng.random_bool(PAGE_CHANCE)) {
+        *reports = rng.random_range(1..=2);
     }
 }
 

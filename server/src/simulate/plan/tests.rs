@@ -52,6 +52,29 @@ fn nothing_happens_in_the_future_and_every_kind_comes_up() {
 }
 
 #[test]
+fn people_come_from_pages_with_some_of_their_clicks_and_once_in_a_journey() {
+    let world = world(4);
+    let (mut clicks, mut once, mut twice) = (0, 0, 0);
+    for number in 0..8_000 {
+        let journey = journey(&world, number);
+        let mut pages = 0;
+        for step in &journey.steps {
+            let Step::Click { visitor, reports, .. } = step else { continue };
+            assert!(visitor.counts() || *reports == 0, "{}: {visitor:?}", journey.kind);
+            clicks += usize::from(visitor.counts());
+            once += usize::from(*reports == 1);
+            twice += usize::from(*reports == 2);
+            pages += usize::from(*reports > 0);
+        }
+        assert!(pages <= 1, "{}", journey.kind);
+    }
+    let share = (once + twice) as f64 / clicks as f64;
+    assert!((0.35..0.55).contains(&share), "{share}");
+    let repeated = twice as f64 / (once + twice) as f64;
+    assert!((0.45..0.55).contains(&repeated), "{repeated}");
+}
+
+#[test]
 fn credited_touches_come_in_order_and_within_the_window() {
     let world = world(3);
     for number in 0..8_000 {

@@ -1,9 +1,9 @@
-//! Every conversion, click count and balance against the truth.
+//! Every conversion, click count, impression and balance against the truth.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use domain::conversion::ConversionState;
-use engine::simulation::{ClickCounts, Credit, Outcome};
+use engine::simulation::{ClickCounts, Credit, ImpressionCounts, Outcome};
 use rust_decimal::Decimal;
 
 use super::{Evidence, Report};
@@ -22,6 +22,7 @@ pub fn compare(evidence: &Evidence) -> Report {
     report.rederived = evidence.rederived.commissions;
     report.rederived_differently = evidence.rederived.differing.len();
     compare_clicks(evidence, &mut report);
+    compare_impressions(evidence, &mut report);
 
     let mut left: HashMap<(&str, &str), &Outcome> =
         evidence.outcomes.iter().map(|outcome| ((outcome.partner_id.as_str(), outcome.external_event_id.as_str()), outcome)).collect();
@@ -77,6 +78,21 @@ fn compare_clicks(evidence: &Evidence, report: &mut Report) {
             report.wrong_click_counts += 1;
             report.example(format!("{link:?}: stored {stored:?}, made {made:?}"));
         }
+    }
+}
+
+/// However often it was reported, an offer of a page is recorded and counted once.
+fn compare_impressions(evidence: &Evidence, report: &mut Report) {
+    let seen: HashSet<_> = evidence.played.iter().flat_map(|played| &played.seen).collect();
+    let pages: HashSet<_> = seen.iter().map(|(recommendation_id, _)| recommendation_id).collect();
+    let of_run = seen.iter().filter(|(_, partner_id)| evidence.facts.books.iter().any(|book| book.partner_id == *partner_id)).count();
+    let ImpressionCounts { found, recorded, counted } = evidence.impressions;
+    (report.impressions, report.pages) = (seen.len(), pages.len());
+    report.impressions_missing = seen.len() as i64 - found;
+    report.impressions_surplus = recorded - found;
+    report.impressions_miscounted = counted - of_run as i64;
+    if (report.impressions_missing, report.impressions_surplus, report.impressions_miscounted) != (0, 0, 0) {
+        report.example(format!("{} offers were seen, {of_run} of them of the run's partners: {:?}", seen.len(), evidence.impressions));
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use engine::simulation::{Balance, ClickCounts, DeliveryCounts, Outcome, Rederived};
+use engine::simulation::{Balance, ClickCounts, DeliveryCounts, ImpressionCounts, Outcome, Rederived};
 use serde::Serialize;
 
 use super::{
@@ -38,6 +38,8 @@ pub struct Evidence<'a> {
     pub deliveries: DeliveryCounts,
     /// By link, for the links of the run.
     pub clicks: &'a HashMap<Link, ClickCounts>,
+    /// Of what was seen in the pages of the run, and by the counters of its partners.
+    pub impressions: ImpressionCounts,
     pub rederived: &'a Rederived,
     /// Conversions that waited for their exchange rate.
     pub held: Held,
@@ -60,6 +62,15 @@ pub struct Report {
     pub bots_and_prefetches: i64,
     /// Links whose stored or counted clicks are not those that were made.
     pub wrong_click_counts: usize,
+    /// Offers that were seen in a page, each once, and how many pages that was.
+    pub impressions: usize,
+    pub pages: usize,
+    /// Of them, those that are not recorded.
+    pub impressions_missing: i64,
+    /// Recorded for these pages and never reported.
+    pub impressions_surplus: i64,
+    /// How much more the partners' counters say, or less.
+    pub impressions_miscounted: i64,
     pub attributable: usize,
     /// Of them, those whose credit several clicks share.
     pub shared: usize,
@@ -121,7 +132,9 @@ impl Report {
         ];
         let share = if self.attributable == 0 { 1.0 } else { self.right as f64 / self.attributable as f64 };
         let equal = |books: &BTreeMap<String, Money>| books.values().all(|money| money.truth_minor == money.booked_minor);
+        let wrong_impressions = [self.impressions_missing, self.impressions_surplus, self.impressions_miscounted];
         wrong.iter().all(|count| *count == 0)
+            && wrong_impressions == [0; 3]
             && share >= RIGHT_SHARE_MIN
             && self.still_waiting == 0
             && self.dead == i64::try_from(self.dead_expected).unwrap_or(-1)

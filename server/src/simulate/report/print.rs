@@ -14,6 +14,11 @@ impl fmt::Display for Report {
         writeln!(f, "clicks of people            {:>9}   {} counted once per session and hour", self.clicks, self.clicks_counted)?;
         writeln!(f, "bots, prefetches, HEAD      {:>9}   none counted", self.bots_and_prefetches)?;
         writeln!(f, "links with wrong counts     {:>9}", self.wrong_click_counts)?;
+        writeln!(
+            f,
+            "offers seen                 {:>9}   in {} pages, {} missing, {} surplus, counters off by {}",
+            self.impressions, self.pages, self.impressions_missing, self.impressions_surplus, self.impressions_miscounted
+        )?;
         writeln!(f, "attributable conversions    {:>9}   {} of them shared among several clicks", self.attributable, self.shared)?;
         writeln!(f, "  to the right clicks       {:>9}   {:.3} %", self.right, self.right_percent)?;
         writeln!(f, "  to wrong clicks           {:>9}", self.wrong_click)?;

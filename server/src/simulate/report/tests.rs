@@ -1,5 +1,5 @@
 use chrono::{DateTime, TimeDelta};
-use domain::{ClickId, attribution::Model, conversion::ConversionState};
+use domain::{ClickId, RecommendationId, attribution::Model, conversion::ConversionState};
 use engine::simulation::Credit as Found;
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -15,11 +15,12 @@ const LINK: Link = Link { site: Site::Shared(0), partner: 0 };
 struct Scene {
     outcomes: Vec<Outcome>,
     clicks: HashMap<Link, ClickCounts>,
+    impressions: ImpressionCounts,
     balances: Vec<Balance>,
     rederived: Rederived,
 }
 
-/// One person, two clicks, one sale of 49.00 at 20 %, shared in halves; `change` spoils the outcome.
+/// One person, two clicks, an offer seen and reported twice, one sale of 49.00 at 20 %, shared in halves; `change` spoils the outcome.
 fn report(change: impl Fn(&mut Scene)) -> Report {
     let at = DateTime::UNIX_EPOCH;
     let ids = [1, 2].map(|id| ClickId(Uuid::from_u128(id)));
@@ -28,7 +29,7 @@ fn report(change: impl Fn(&mut Scene)) -> Report {
     let credit = Some(Credit { touches, last: 1 });
     let expected = Expected { partner: 0, id: "order".to_owned(), value, at, credit, reversed_minor: 0 };
     let journeys = [Journey {
-        steps: vec![Step::Click { visitor: Visitor::Person(0), link: LINK, at }; 2],
+        steps: vec![Step::Click { visitor: Visitor::Person(0), link: LINK, at, reports: 0 }; 2],
         conversions: vec![expected],
         repeats: vec![LINK],
         ..Journey::default()
@@ -62,20 +63,24 @@ fn report(change: impl Fn(&mut Scene)) -> Report {
     let mut scene = Scene {
         outcomes: vec![outcome],
         clicks: HashMap::from([(LINK, ClickCounts { people: 2, bots: 0, counted: 1 })]),
+        impressions: ImpressionCounts { found: 1, recorded: 1, counted: 1 },
         balances: vec![balance("partner_receivable", 980), balance("held_commission", -980)],
         rederived: Rederived { commissions: 1, differing: vec![] },
     };
     change(&mut scene);
+    let mut played = Played::with_clicks(&ids);
+    played.seen = vec![(RecommendationId(Uuid::from_u128(9)), books[0].partner_id.clone()); 2];
     let per_euro = PerEuro::new();
     let facts = Facts::new(&books, &per_euro, &journeys, |_| 0, at);
     compare(&Evidence {
         journeys: &journeys,
-        played: &[Played::with_clicks(&ids)],
+        played: &[played],
         facts: &facts,
         outcomes: &scene.outcomes,
         balances: &scene.balances,
         deliveries: DeliveryCounts::default(),
         clicks: &scene.clicks,
+        impressions: scene.impressions,
         rederived: &scene.rederived,
         held: Held::default(),
     })
@@ -85,12 +90,13 @@ fn report(change: impl Fn(&mut Scene)) -> Report {
 fn the_truth_passes() {
     let report = report(|_| ());
     assert!(report.passes() && report.right == 1 && report.shared == 1, "{report}");
+    assert_eq!((report.impressions, report.pages), (1, 1));
 }
 
 #[test]
 fn each_difference_from_the_truth_fails() {
     type Spoil = fn(&mut Scene);
-    let spoiled: [(&str, Spoil); 14] = [
+    let spoiled: [(&str, Spoil); 17] = [
         ("missing", |scene| scene.outcomes.clear()),
         ("a minor unit too much", |scene| scene.outcomes[0].commission_minor += 1),
         ("a bonus too much", |scene| scene.outcomes[0].bonus_minor = 1),
@@ -107,6 +113,12 @@ fn each_difference_from_the_truth_fails() {
             scene.outcomes.push(Outcome { external_event_id: "other".to_owned(), ..scene.outcomes[0].clone() });
         }),
         ("a lost click", |scene| scene.clicks.clear()),
+        ("an impression that is not recorded", |scene| {
+            scene.impressions.found -= 1;
+            scene.impressions.recorded -= 1;
+        }),
+        ("an impression that nobody reported", |scene| scene.impressions.recorded += 1),
+        ("an impression that counts twice", |scene| scene.impressions.counted += 1),
         ("an account that is off", |scene| scene.balances[1].amount_minor -= 1),
         ("a commission that cannot be derived again", |scene| scene.rederived.differing.push("order".to_owned())),
     ];
