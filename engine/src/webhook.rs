@@ -173,13 +173,14 @@ async fn caught<T>(step: impl Future<Output = Result<T>>) -> Result<T> {
     AssertUnwindSafe(step).catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("a panic, which the log tells of")))
 }
 
-/// What could not be committed was undone as a whole, also that this was a try: it counts as one that failed.
+/// What could not be committed was undone as a whole, also that this was a try: it counts as one that failed. The row is waited for: the
+/// connection may still be undoing what failed, and a row that is passed over for that would be tried again at once, and for ever.
 async fn fail(engine: &Engine, delivery: &Claimed, error: &Error) -> Result<()> {
     let mut work = Work::begin(engine).await?;
     let unchanged = sqlx::query!(
         "select from webhook_deliveries
          where webhook_delivery_id = $1 and state in ('received', 'retrying') and attempts = $2
-         for update skip locked",
+         for update",
         delivery.webhook_delivery_id.0,
         delivery.attempts,
     )
